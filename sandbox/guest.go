@@ -1,0 +1,219 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// nxModule is the name guests import host functions from.
+const nxModule = "nx"
+
+// guest is what host functions know of the run that calls them. It travels in the context of the run.
+type guest struct {
+	ctx    context.Context
+	module string
+	host   Host
+}
+
+type guestKey struct{}
+
+func withGuest(ctx context.Context, g *guest) context.Context {
+	return context.WithValue(ctx, guestKey{}, g)
+}
+
+// hostFunc is one nx function. It is an api.GoModuleFunction: wazero calls it without reflection.
+type hostFunc struct {
+	name            string
+	params, results []api.ValueType
+	// One of the two. Most functions need the guest's memory and answer -3 when it exports none.
+	withMemory func(c call, arg args) code
+	plain      func(g *guest) uint64
+}
+
+// call is one call of a function that needs memory.
+type call struct {
+	*guest
+	mem api.Memory
+}
+
+// args are the raw parameters.
+type args []uint64
+
+func (a args) u32(i int) uint32 { return uint32(a[i]) }
+
+// Call implements api.GoModuleFunction.
+func (f *hostFunc) Call(ctx context.Context, m api.Module, stack []uint64) {
+	g := ctx.Value(guestKey{}).(*guest)
+	if g.host.Observe != nil {
+		defer func(start time.Time) { g.host.Observe(f.name, time.Since(start)) }(time.Now())
+	}
+	if f.plain != nil {
+		stack[0] = f.plain(g)
+		return
+	}
+	answer := codeInvalid
+	// Not m.Memory(): that also hands out a memory the guest keeps to itself.
+	if mem := m.ExportedMemory("memory"); mem != nil {
+		answer = f.withMemory(call{g, mem}, stack)
+	} else if f.name == "abort" {
+		panic(&AbortError{Msg: "no `memory` export on guest"})
+	}
+	if len(f.results) == 1 {
+		stack[0] = api.EncodeI32(int32(answer))
+	}
+}
+
+// read returns a view of guest memory, valid until the guest runs again.
+func (c call) read(ptr, size, limit uint32) ([]byte, code) {
+	if size > limit {
+		return nil, codeInvalid
+	}
+	b, ok := c.mem.Read(ptr, size)
+	if !ok {
+		return nil, codeInvalid
+	}
+	return b, codeOK
+}
+
+// key reads a key as raw bytes: length, bounds, prefix.
+func (c call) key(ptr, size uint32) ([]byte, code) {
+	b, bad := c.read(ptr, size, maxKey)
+	if bad != codeOK {
+		return nil, bad
+	}
+	if bytes.HasPrefix(b, []byte(reservedPrefix)) {
+		return nil, codeReserved
+	}
+	return b, codeOK
+}
+
+// text reads a field, an element or an id: length, bounds, UTF-8.
+func (c call) text(ptr, size uint32) (string, code) {
+	b, bad := c.read(ptr, size, maxKey)
+	if bad != codeOK {
+		return "", bad
+	}
+	if !utf8.Valid(b) {
+		return "", codeInvalid
+	}
+	return string(b), codeOK
+}
+
+// ckey reads a CRDT key: as key, and UTF-8, which is tested before the prefix.
+func (c call) ckey(ptr, size uint32) (string, code) {
+	s, bad := c.text(ptr, size)
+	if bad != codeOK {
+		return "", bad
+	}
+	if strings.HasPrefix(s, reservedPrefix) {
+		return "", codeReserved
+	}
+	return s, codeOK
+}
+
+// value reads a value and copies it: the host keeps it after the call, the guest may overwrite its memory.
+func (c call) value(ptr, size uint32) ([]byte, code) {
+	b, bad := c.read(ptr, size, maxValue)
+	return bytes.Clone(b), bad
+}
+
+// capacity checks what the guest offers for output, before anything is read or done.
+func capacity(size uint32) code {
+	if size > maxOutput {
+		return codeInvalid
+	}
+	return codeOK
+}
+
+// write answers the length of data, or -2 without a trace when it does not fit.
+func (c call) write(ptr, size uint32, data []byte) code {
+	if uint64(len(data)) > uint64(size) {
+		return codeTooSmall
+	}
+	if !c.mem.Write(ptr, data) {
+		return codeInvalid
+	}
+	return code(len(data))
+}
+
+// list encodes rows for the guest: a count, then fields with lengths before them, all little-endian u32. It stops
+// collecting when the rows can no longer fit, so that it never holds more than the guest offered room for.
+type list struct {
+	buf   []byte
+	limit int
+	count uint32
+	full  bool
+}
+
+func newList(limit uint32) *list {
+	return &list{buf: make([]byte, 4), limit: int(limit), full: limit < 4}
+}
+
+// row counts a row and says whether its size bytes still fit.
+func (l *list) row(size int) bool {
+	l.count++
+	l.full = l.full || len(l.buf)+size > l.limit
+	return !l.full
+}
+
+func (l *list) size(n int) { l.buf = binary.LittleEndian.AppendUint32(l.buf, uint32(n)) }
+
+func (c call) writeList(ptr, size uint32, l *list) code {
+	if l.full {
+		return codeTooSmall
+	}
+	binary.LittleEndian.PutUint32(l.buf, l.count)
+	return c.write(ptr, size, l.buf)
+}
+
+// lossy decodes UTF-8 as browsers and Rust do: one U+FFFD for each longest run of bytes that could have begun a
+// character and did not go on to be one.
+func lossy(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	var out strings.Builder
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			n = brokenPrefix(b)
+		}
+		out.WriteRune(r)
+		b = b[n:]
+	}
+	return out.String()
+}
+
+// brokenPrefix is how many bytes at the start of b, which is no character, look like the start of one.
+func brokenPrefix(b []byte) int {
+	need, low, high := 0, byte(0x80), byte(0xbf)
+	switch first := b[0]; {
+	case first >= 0xc2 && first <= 0xdf:
+		need = 1
+	case first >= 0xe0 && first <= 0xef:
+		need = 2
+		if first == 0xe0 {
+			low = 0xa0 // shorter forms exist
+		} else if first == 0xed {
+			high = 0x9f // surrogates
+		}
+	case first >= 0xf0 && first <= 0xf4:
+		need = 3
+		if first == 0xf0 {
+			low = 0x90
+		} else if first == 0xf4 {
+			high = 0x8f // beyond U+10FFFF
+		}
+	}
+	n := 1
+	for ; n <= need && n < len(b) && b[n] >= low && b[n] <= high; n++ {
+		low, high = 0x80, 0xbf
+	}
+	return n
+}
