@@ -1,0 +1,28 @@
+package sandbox
+
+import (
+	"context"
+	"testing"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// Open gives tests an instance whose exports they may call one by one, and the context to call them with.
+func (m *Module) Open(t testing.TB, c Call) (context.Context, api.Module) {
+	g := &guest{ctx: t.Context(), module: m.name, host: c.Host.withDefaults()}
+	ctx := experimental.WithMemoryAllocator(withGuest(t.Context(), g), cappedMemory{m.runtime.memory})
+	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(ctx, g, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { instance.Close(context.Background()) })
+	return ctx, instance
+}
+
+var (
+	Lossy          = lossy
+	OutlineOf      = outlineOf
+	CheckPreamble  = checkPreamble
+	MaxGuestStderr = maxGuestStderr
+)
