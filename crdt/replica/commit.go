@@ -1,0 +1,317 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// Retry times of a commit that fails.
+const (
+	minRetry = 100 * time.Millisecond
+	maxRetry = 5 * time.Second
+)
+
+// commitLoop is the one writer of the store. A failed commit is retried until
+// it succeeds: the batch is the same each time, so it does not matter how much
+// of a failed attempt is on disk, and nothing that was accepted is lost.
+// Meanwhile new writes get ErrBusy and reads go on.
+func (r *Replica) commitLoop(ctx context.Context) error {
+	window := minWindow
+	for {
+		select {
+		case <-r.queue.wake:
+		case <-ctx.Done():
+			r.queue.close()
+			return r.lastCommit()
+		}
+		r.gather(ctx, window)
+		n, err := r.commit(ctx)
+		if err != nil {
+			r.queue.close()
+			return err
+		}
+		// Alone, a change should not wait; under load a longer window means
+		// fewer signatures and fsyncs for the same ops.
+		if n > 64 {
+			window = min(2*window, maxWindow)
+		} else {
+			window = minWindow
+		}
+	}
+}
+
+// gather waits until the window is over, or full, or somebody needs the disk.
+func (r *Replica) gather(ctx context.Context, window time.Duration) {
+	t := time.NewTimer(window)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.queue.full:
+	case <-ctx.Done():
+	}
+}
+
+// lastCommit runs when writers are already refused. It does not wait for a
+// disk to come back.
+func (r *Replica) lastCommit() error {
+	if r.queue.empty() {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := r.commit(ctx)
+	return err
+}
+
+// commit makes everything that was accepted so far durable and then tells
+// those who wait for it. It returns the number of ops of our own it held.
+func (r *Replica) commit(ctx context.Context) (ops int, err error) {
+	var b datastore.Batch
+	r.cut.Lock()
+	ticket := r.queue.take()
+	r.kv.cut(&b)
+	var parts []*part
+	for _, d := range r.Datasets() {
+		if p := d.cut(&b); p != nil {
+			parts = append(parts, p)
+			ops += len(p.ops)
+		}
+	}
+	r.cut.Unlock()
+
+	for _, p := range parts {
+		if err := p.seal(r); err != nil {
+			return 0, err
+		}
+		p.rows(&b)
+	}
+	if err := r.write(ctx, &b); err != nil {
+		return 0, err
+	}
+	r.stats.Commits.Add(1)
+	r.kv.committed()
+	for _, p := range parts {
+		p.committed()
+	}
+	r.queue.done(ticket)
+	for _, p := range parts {
+		p.announce(r)
+	}
+	return ops, nil
+}
+
+func (r *Replica) write(ctx context.Context, b *datastore.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	err := r.store.Write(b)
+	for wait := minRetry; err != nil; wait = min(2*wait, maxRetry) {
+		if r.queue.fail(err) {
+			r.log.Error("cannot write to disk: new writes are refused until it works again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("replica: last commit: %w", err)
+		case <-time.After(wait):
+		}
+		if err = r.store.Reopen(); err == nil {
+			if err = r.store.Write(b); err == nil {
+				r.log.Info("the disk takes writes again")
+			}
+		}
+	}
+	return nil
+}
+
+// Sync waits until every change accepted before the call is on disk.
+func (r *Replica) Sync(ctx context.Context) error { return r.queue.sync(ctx) }
+
+// Failure says why commits do not succeed at present; nil if they do.
+func (r *Replica) Failure() error { return r.queue.failed() }
+
+// part is one dataset's share of a commit.
+type part struct {
+	d       *Dataset
+	self    crdt.Author
+	ops     []localOp // ours, not yet in an entry
+	first   uint64
+	prev    EntryID
+	time    crdt.HLC
+	deps    crdt.Version
+	sealed  []*Entry // made of ops
+	foreign []*Entry // learned
+	objects []*object
+	logs    map[crdt.Author]logState // rows to write; ours is added by seal
+	extra   []row
+}
+
+type row struct{ key, value []byte } // a nil value deletes
+
+type localOp struct {
+	family crdt.Family
+	key    string
+	op     crdt.Op
+	size   int
+}
+
+// cut moves what the dataset has pending into a part, and the changed object
+// rows into the batch. Replica.cut is held whole.
+func (d *Dataset) cut(b *datastore.Batch) *part {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.ops) == 0 && len(d.learned) == 0 && len(d.dirty) == 0 && len(d.touched) == 0 && len(d.extra) == 0 {
+		return nil
+	}
+	p := &part{
+		d: d, self: d.self, ops: d.ops, first: d.logs[d.self].have + 1, prev: d.logs[d.self].head,
+		foreign: d.learned, objects: d.dirty, extra: d.extra,
+		logs: make(map[crdt.Author]logState, len(d.touched)+1),
+	}
+	if len(p.ops) > 0 {
+		p.deps = make(crdt.Version, len(d.news))
+		for a := range d.news {
+			p.deps[a] = d.applied[a]
+		}
+		clear(d.news)
+		p.time = d.r.stamp()
+	}
+	for a := range d.touched {
+		p.logs[a] = d.logState(a)
+	}
+	var prefix []byte
+	for _, o := range d.dirty {
+		prefix = datastore.ObjectPrefix(prefix[:0], d.id, byte(o.family), []byte(o.key))
+		n := len(prefix)
+		o.state.Flush(
+			func(slot, cell []byte) { prefix = append(prefix[:n], slot...); b.Put(prefix, cell) },
+			func(slot []byte) { prefix = append(prefix[:n], slot...); b.Delete(prefix) },
+		)
+		prefix = prefix[:n]
+		o.dirty = false
+		o.pins++ // until the rows are on disk
+		d.cache.reweigh(o)
+	}
+	d.ops, d.learned, d.dirty, d.extra = nil, nil, nil, nil
+	clear(d.touched)
+	return p
+}
+
+// maxSealOps and maxSealBytes split what was gathered into entries well below
+// MaxEntry.
+const (
+	maxSealOps   = 1 << 16
+	maxSealBytes = 256 << 10
+)
+
+// seal makes entries of the part's ops. No lock is held: only the committer
+// moves our own log's head.
+func (p *part) seal(r *Replica) error {
+	for ops := p.ops; len(ops) > 0; {
+		n, size := 0, 0
+		for n < len(ops) && n < maxSealOps && (n == 0 || size+ops[n].size <= maxSealBytes) {
+			size += ops[n].size
+			n++
+		}
+		e, err := p.sealOps(r, ops[:n])
+		if err != nil {
+			return fmt.Errorf("replica: dataset %q: %w", p.d.name, err)
+		}
+		p.sealed = append(p.sealed, e)
+		p.first, p.prev, p.deps = e.Last()+1, e.ID, nil
+		ops = ops[n:]
+	}
+	if n := len(p.sealed); n > 0 {
+		last := p.sealed[n-1]
+		p.logs[p.self] = logState{have: last.Last(), head: last.ID, applied: last.Last()}
+	}
+	return nil
+}
+
+func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
+	type object struct {
+		family crdt.Family
+		key    string
+	}
+	index := make(map[object]int)
+	var groups []crdt.Group
+	var count uint64
+	for i := range ops {
+		o := object{ops[i].family, ops[i].key}
+		at, ok := index[o]
+		if !ok {
+			at = len(groups)
+			index[o] = at
+			groups = append(groups, crdt.Group{Family: o.family, Key: []byte(o.key)})
+		}
+		groups[at].Ops = append(groups[at].Ops, ops[i].op)
+		count += ops[i].op.Width()
+	}
+	plain, err := crdt.EncodeBody(groups, p.self, p.first, p.time)
+	if err != nil {
+		return nil, err
+	}
+	codec, body := pack(plain)
+	return sealEntry(r.key, Header{
+		Network: r.network, Dataset: p.d.id, Author: p.self, First: p.first, Count: count,
+		Prev: p.prev, Time: p.time, Deps: p.deps, Codec: codec,
+	}, body)
+}
+
+// rows adds the part's entries and version rows to the batch.
+func (p *part) rows(b *datastore.Batch) {
+	for _, list := range [][]*Entry{p.sealed, p.foreign} {
+		for _, e := range list {
+			a := e.Author.Bytes()
+			b.Put(datastore.EntryKey(p.d.id, a[:], e.Last()), e.raw)
+		}
+	}
+	for author, l := range p.logs {
+		a := author.Bytes()
+		b.Put(datastore.VersionKey(p.d.id, a[:]), l.append(nil))
+	}
+	for _, x := range p.extra {
+		if x.value == nil {
+			b.Delete(x.key)
+		} else {
+			b.Put(x.key, x.value)
+		}
+	}
+}
+
+// committed publishes within the node what is now durable.
+func (p *part) committed() {
+	d := p.d
+	d.mu.Lock()
+	for a, l := range p.logs {
+		d.durable[a] = l
+		if a == p.self {
+			d.logs[a] = logHead{have: l.have, head: l.head}
+		}
+	}
+	d.digestValid = false
+	changed := make([]Object, 0, len(p.objects))
+	for _, o := range p.objects {
+		o.pins--
+		changed = append(changed, Object{o.family, o.key})
+	}
+	d.dropSpilled()
+	d.cache.trim()
+	d.mu.Unlock()
+	d.notify(changed)
+}
+
+// announce tells the mesh of the entries we made.
+func (p *part) announce(r *Replica) {
+	for _, e := range p.sealed {
+		r.stats.EntriesLocal.Add(1)
+		r.stats.OpsLocal.Add(e.Count)
+		r.publish(p.d, e)
+	}
+	if len(p.sealed)+len(p.foreign) > 0 {
+		r.versionMoved()
+	}
+}

@@ -1,0 +1,196 @@
+package replica
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/zeebo/blake3"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// Dataset is a named set of CRDT objects, replicated as one unit. Its methods
+// may be called concurrently.
+type Dataset struct {
+	r    *Replica
+	id   DatasetID
+	name string
+
+	mu    sync.Mutex // guards the fields below; taken after Replica.cut
+	cache cache
+
+	// The log: what we hold of each author, in memory and on disk. Of our own
+	// author, logs counts only what is sealed and on disk.
+	self    crdt.Author
+	logs    map[crdt.Author]logHead
+	durable map[crdt.Author]logState
+	hashes  map[authorHash]crdt.Author
+
+	// The state: what the objects contain. applied is their causal context;
+	// of our own author it runs ahead of logs by the ops not yet in an entry.
+	applied crdt.Version
+	news    map[crdt.Author]struct{} // whose applied moved since our last entry
+
+	parked  parked
+	watches map[*Watch]struct{}
+
+	// What the next commit takes.
+	ops     []localOp
+	learned []*Entry
+	dirty   []*object
+	touched map[crdt.Author]struct{} // foreign authors whose version row changes
+	extra   []row
+
+	digest      [32]byte // over durable; valid if digestValid
+	digestValid bool
+}
+
+// logHead is the end of an author's log as held in memory.
+type logHead struct {
+	have uint64
+	head EntryID
+}
+
+// logState is a version row:
+//
+//	uvarint have ‖ head 32 ‖ uvarint applied
+//
+// have is the last seq of the contiguous log, head the id of the entry that
+// ends there, applied the last seq that the objects contain.
+type logState struct {
+	have    uint64
+	head    EntryID
+	applied uint64
+}
+
+func (l logState) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, l.have)
+	dst = append(dst, l.head[:]...)
+	return binary.AppendUvarint(dst, l.applied)
+}
+
+func decodeLogState(b []byte) (l logState, err error) {
+	r := reader{b: b}
+	l.have = r.uvarint()
+	copy(l.head[:], r.bytes(len(l.head)))
+	l.applied = r.uvarint()
+	if r.err == nil && (len(r.b) != 0 || l.applied > l.have) {
+		r.err = errors.New("does not make sense")
+	}
+	return l, r.err
+}
+
+// ID is the dataset's id.
+func (d *Dataset) ID() DatasetID { return d.id }
+
+// Name is the dataset's name.
+func (d *Dataset) Name() string { return d.name }
+
+func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
+	d := &Dataset{
+		r: r, id: id, name: name, self: r.Author(),
+		logs:    make(map[crdt.Author]logHead),
+		durable: make(map[crdt.Author]logState),
+		hashes:  make(map[authorHash]crdt.Author),
+		applied: make(crdt.Version),
+		news:    make(map[crdt.Author]struct{}),
+		watches: make(map[*Watch]struct{}),
+		touched: make(map[crdt.Author]struct{}),
+	}
+	d.cache.init(d)
+	d.parked.init()
+	d.hashes[hashAuthor(d.self)] = d.self
+	prefix := datastore.VersionKey(id, nil)
+	var bad error
+	err := datastore.ScanPrefix(r.store, prefix, func(k, v []byte) bool {
+		a, err := crdt.AuthorFromBytes(k[len(prefix):])
+		if err == nil {
+			var l logState
+			if l, err = decodeLogState(v); err == nil {
+				d.restore(a, l)
+				return true
+			}
+		}
+		bad = fmt.Errorf("version row: %w: %w", err, datastore.ErrDamaged)
+		return false
+	})
+	if err = errors.Join(err, bad); err != nil {
+		return nil, err
+	}
+	if !r.store.WasClean() {
+		if err := d.checkLogs(); err != nil {
+			return nil, err
+		}
+	}
+	for a, l := range d.durable {
+		if a != d.self && l.applied < l.have {
+			d.parked.stored(a)
+		}
+	}
+	d.applyReady(context.Background())
+	return d, nil
+}
+
+func (d *Dataset) restore(a crdt.Author, l logState) {
+	d.durable[a] = l
+	d.logs[a] = logHead{l.have, l.head}
+	d.applied[a] = l.applied
+	d.hashes[hashAuthor(a)] = a
+	if a != d.self {
+		d.news[a] = struct{}{} // our next entry may depend on it
+	}
+}
+
+func (d *Dataset) logState(a crdt.Author) logState {
+	l := d.logs[a]
+	return logState{l.have, l.head, d.applied[a]}
+}
+
+// Version is the durable log: author → last seq that this node can serve.
+func (d *Dataset) Version() crdt.Version {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := make(crdt.Version, len(d.durable))
+	for a, l := range d.durable {
+		v[a] = l.have
+	}
+	return v
+}
+
+// have is what we hold or are about to: what a peer need not send.
+func (d *Dataset) have() crdt.Version {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := make(crdt.Version, len(d.logs))
+	for a, l := range d.logs {
+		v[a] = l.have
+	}
+	return v
+}
+
+// Digest is a hash of the durable log: equal digests mean equal logs.
+func (d *Dataset) Digest() [32]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.digestValid {
+		v := make(crdt.Version, len(d.durable))
+		for a, l := range d.durable {
+			v[a] = l.have
+		}
+		h := blake3.NewDeriveKey(domainDigest)
+		for a, seq := range v.Sorted() {
+			b := a.Bytes()
+			_, _ = h.Write(b[:])
+			_, _ = h.Write(binary.BigEndian.AppendUint64(nil, seq))
+			head := d.durable[a].head
+			_, _ = h.Write(head[:])
+		}
+		copy(d.digest[:], h.Sum(nil))
+		d.digestValid = true
+	}
+	return d.digest
+}

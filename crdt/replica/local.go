@@ -1,0 +1,169 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// Limits of what a local write may hold; crdt's decoder enforces the same.
+var errTooLarge = errors.New("replica: key or value over its limit")
+
+// Now is what a local op is made with.
+type Now struct {
+	Author crdt.Author
+	Time   crdt.HLC
+}
+
+// Update applies one local op to an object. make is given the object as it is
+// now and returns the op, or false for nothing to do; it must not change the
+// object, nor keep it. Update returns when the op is applied in memory, with
+// its dot; Sync waits for the disk. ErrBusy means that nothing was changed.
+func (d *Dataset) Update(ctx context.Context, family crdt.Family, key string, make func(crdt.Object, Now) (crdt.Op, bool)) (crdt.Dot, error) {
+	if len(key) > crdt.MaxKey {
+		return crdt.Dot{}, errTooLarge
+	}
+	if err := d.r.queue.admit(ctx); err != nil {
+		return crdt.Dot{}, err
+	}
+	o, err := d.acquire(family, key)
+	if err != nil {
+		return crdt.Dot{}, err
+	}
+	defer d.release(o)
+	now := Now{Time: d.r.stamp()}
+
+	d.r.cut.RLock()
+	defer d.r.cut.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now.Author = d.self
+	op, ok := make(o.state, now)
+	if !ok {
+		return crdt.Dot{}, nil
+	}
+	op.Seq = d.applied[d.self] + 1
+	size := opSize(key, &op)
+	if size > MaxEntry-maxHeader/2 {
+		return crdt.Dot{}, errTooLarge
+	}
+	if _, err := o.state.Apply(d.self, &op, d.applied); err != nil {
+		return crdt.Dot{}, fmt.Errorf("replica: %s %q: %w", family, key, err)
+	}
+	d.applied[d.self] = op.Seq + op.Width() - 1
+	d.ops = append(d.ops, localOp{family, key, op, size})
+	d.markDirty(o)
+	d.r.queue.push(size)
+	return crdt.Dot{Author: d.self, Seq: op.Seq}, nil
+}
+
+// View gives read an object as it is now, with everything written before in
+// this process. read must not change the object, nor keep it.
+func (d *Dataset) View(family crdt.Family, key string, read func(crdt.Object)) error {
+	o, err := d.acquire(family, key)
+	if err != nil {
+		return err
+	}
+	defer d.release(o)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	read(o.state)
+	return nil
+}
+
+func (d *Dataset) markDirty(o *object) {
+	if !o.dirty {
+		o.dirty = true
+		d.dirty = append(d.dirty, o)
+	}
+}
+
+// opSize is about what an op takes in an entry.
+func opSize(key string, op *crdt.Op) int {
+	n := 32 + len(key) + len(op.Field) + len(op.Value) + 50*len(op.Dots)
+	for _, v := range op.Values {
+		n += len(v) + 2
+	}
+	return n
+}
+
+// Element finds the dot that an element id means. Ids that no element can have
+// are not ok.
+func (d *Dataset) Element(id string) (dot crdt.Dot, ok bool) {
+	h, seq, ok := parseElementID(id)
+	if !ok {
+		return crdt.Dot{}, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, ok := d.hashes[h]
+	return crdt.Dot{Author: a, Seq: seq}, ok
+}
+
+// DeleteElement deletes a sequence element by its id. The deletion of an
+// element that is not here yet is remembered; one whose author nobody here has
+// heard of is kept on this node until its first entry comes.
+func (d *Dataset) DeleteElement(ctx context.Context, key, id string) error {
+	if dot, ok := d.Element(id); ok {
+		_, err := d.Update(ctx, crdt.Sequence, key, func(o crdt.Object, _ Now) (crdt.Op, bool) {
+			return o.(*crdt.SequenceState).Delete(crdt.DotRun{Author: dot.Author, First: dot.Seq, Len: 1}), true
+		})
+		return err
+	}
+	if _, _, ok := parseElementID(id); !ok {
+		return d.r.queue.admit(ctx) // no element will ever have this id
+	}
+	if err := d.r.queue.admit(ctx); err != nil {
+		return err
+	}
+	d.r.cut.RLock()
+	defer d.r.cut.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.intentKey(id, key)
+	d.extra = append(d.extra, row{k, []byte{}})
+	d.r.queue.push(len(k))
+	return nil
+}
+
+// An intent is a deletion that waits for its element's author:
+//
+//	r‖dataset 16‖element id 32‖sequence key → empty
+func (d *Dataset) intentKey(id, key string) []byte {
+	return append(append(datastore.IntentPrefix(d.id), id...), key...)
+}
+
+// fulfil carries out the deletions that waited for author a, and forgets them.
+func (d *Dataset) fulfil(ctx context.Context, a crdt.Author) {
+	prefix := datastore.IntentPrefix(d.id)
+	type intent struct{ id, key string }
+	var found []intent
+	err := datastore.ScanPrefix(d.r.store, prefix, func(k, _ []byte) bool {
+		if k = k[len(prefix):]; len(k) >= ElementIDSize {
+			id := string(k[:ElementIDSize])
+			if h, _, ok := parseElementID(id); ok && h == hashAuthor(a) {
+				found = append(found, intent{id, string(k[ElementIDSize:])})
+			}
+		}
+		return true
+	})
+	for _, x := range found {
+		if err == nil {
+			err = d.DeleteElement(ctx, x.key, x.id)
+		}
+		if err == nil {
+			d.r.cut.RLock()
+			d.mu.Lock()
+			d.extra = append(d.extra, row{key: d.intentKey(x.id, x.key)})
+			d.r.queue.push(len(x.key))
+			d.mu.Unlock()
+			d.r.cut.RUnlock()
+		}
+	}
+	if err != nil {
+		d.r.log.Warn("a remembered deletion waits on", "dataset", d.name, "err", err)
+	}
+}

@@ -1,0 +1,53 @@
+package replica
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Bodies below minPack bytes are not worth a zstd frame.
+const minPack = 200
+
+// zstdWindow bounds what a decoder of our entries has to remember.
+const zstdWindow = 256 << 10
+
+var packer = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow),
+		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
+})
+
+var unpacker = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(MaxEntry), zstd.WithDecoderMaxWindow(MaxEntry))
+	if err != nil {
+		panic(err)
+	}
+	return d
+})
+
+// pack compresses a body if that makes it smaller.
+func pack(body []byte) (codec byte, packed []byte) {
+	if len(body) < minPack {
+		return codecPlain, body
+	}
+	if z := packer().EncodeAll(body, nil); len(z) < len(body) {
+		return codecZstd, z
+	}
+	return codecPlain, body
+}
+
+func unpack(codec byte, body []byte) ([]byte, error) {
+	switch codec {
+	case codecPlain:
+		return body, nil
+	case codecZstd:
+		return unpacker().DecodeAll(body, nil)
+	}
+	return nil, fmt.Errorf("unknown codec %d", codec)
+}

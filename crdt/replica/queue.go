@@ -1,0 +1,187 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Limits of what waits for the disk.
+const (
+	// MaxPending is how many bytes of accepted changes may wait for a commit;
+	// above it writers wait, and after QueueWait they get ErrBusy.
+	MaxPending = 8 << 20
+	QueueWait  = 5 * time.Second
+)
+
+// The window in which changes gather into one entry and one fsync.
+const (
+	minWindow  = 2 * time.Millisecond
+	maxWindow  = 20 * time.Millisecond
+	fullWindow = 64 << 10 // bytes that end the window at once
+)
+
+// Errors that writers tell apart. In both cases nothing was changed.
+var (
+	ErrBusy   = errors.New("replica: the write queue is full")
+	ErrClosed = errors.New("replica: closed")
+)
+
+// queue counts the changes on their way to disk. Every change takes a ticket,
+// in the order of all changes of this node; a commit makes a prefix of the
+// tickets durable.
+type queue struct {
+	wake chan struct{} // capacity 1: there is something to commit
+	full chan struct{} // capacity 1: the window need not be waited out
+
+	mu      sync.Mutex // guards the fields below
+	issued  uint64
+	durable uint64
+	bytes   int           // of issued, not yet durable changes
+	waiting int           // callers of sync
+	failure error         // why commits do not succeed at present
+	closed  bool          // no more tickets
+	moved   chan struct{} // closed and replaced when durable, failure or closed changes
+}
+
+func (q *queue) init() {
+	q.wake = make(chan struct{}, 1)
+	q.full = make(chan struct{}, 1)
+	q.moved = make(chan struct{})
+}
+
+// admit waits until there is room for another change.
+func (q *queue) admit(ctx context.Context) error {
+	q.mu.Lock()
+	for q.bytes >= MaxPending && q.failure == nil && !q.closed {
+		moved := q.moved
+		q.mu.Unlock()
+		wait := time.NewTimer(QueueWait)
+		select {
+		case <-moved:
+			wait.Stop()
+		case <-wait.C:
+			return ErrBusy
+		case <-ctx.Done():
+			wait.Stop()
+			return ctx.Err()
+		}
+		q.mu.Lock()
+	}
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return ErrClosed
+	case q.failure != nil:
+		return fmt.Errorf("%w: %w", ErrBusy, q.failure)
+	}
+	return nil
+}
+
+// push accounts for a change of n bytes. The caller shares Replica.cut.
+func (q *queue) push(n int) {
+	q.mu.Lock()
+	q.issued++
+	q.bytes += n
+	full := q.bytes >= fullWindow || q.waiting > 0
+	q.mu.Unlock()
+	signal(q.wake)
+	if full {
+		signal(q.full)
+	}
+}
+
+// taken is what a commit is about to make durable.
+type taken struct {
+	ticket uint64
+	bytes  int
+}
+
+// take is called with Replica.cut held whole.
+func (q *queue) take() taken {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return taken{q.issued, q.bytes}
+}
+
+func (q *queue) done(t taken) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.durable = t.ticket
+	q.bytes -= t.bytes
+	q.failure = nil
+	q.broadcast()
+}
+
+func (q *queue) fail(err error) (first bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first = q.failure == nil
+	q.failure = err
+	q.broadcast()
+	return first
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.broadcast()
+}
+
+func (q *queue) broadcast() {
+	close(q.moved)
+	q.moved = make(chan struct{})
+}
+
+// sync waits until everything pushed so far is on disk.
+func (q *queue) sync(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	want := q.issued
+	q.waiting++
+	defer func() { q.waiting-- }()
+	for q.durable < want {
+		if q.failure != nil {
+			return fmt.Errorf("%w: %w", ErrBusy, q.failure)
+		}
+		moved := q.moved
+		q.mu.Unlock()
+		signal(q.full)
+		var err error
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		q.mu.Lock()
+		if err != nil {
+			return err
+		}
+		if q.closed && q.durable < want {
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+func (q *queue) failed() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.failure
+}
+
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.durable == q.issued
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

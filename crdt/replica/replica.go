@@ -1,0 +1,239 @@
+package replica
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// MaxDatasetName is the longest name of a dataset, in bytes.
+const MaxDatasetName = 128
+
+const replicaIDSize = 8
+
+var infoReplicaID = datastore.InfoKey("replica")
+
+// Options of Open. Store, Key and Network are required.
+type Options struct {
+	Store   *datastore.Store
+	Key     ed25519.PrivateKey // this node's identity; signs its entries
+	Network NetworkID
+	Mesh    Mesh             // nil: no other node is ever talked to
+	Now     func() time.Time // default time.Now
+	Log     *slog.Logger     // default: discard
+}
+
+// Replica is this node's copy of all its datasets. Its methods may be called
+// concurrently.
+type Replica struct {
+	store   *datastore.Store
+	key     ed25519.PrivateKey
+	network NetworkID
+	mesh    Mesh
+	now     func() time.Time
+	log     *slog.Logger
+	stats   Stats
+
+	// cut separates group commits: whoever changes state in memory shares it,
+	// the committer takes it whole for the moment in which it gathers what a
+	// batch holds. So a batch is a prefix of everything that happened on this
+	// node, across datasets and db_* keys. Taken before any Dataset.mu.
+	cut   sync.RWMutex
+	queue queue
+	kv    kv
+
+	mu       sync.Mutex // guards the fields below
+	datasets map[DatasetID]*Dataset
+	sessions map[string]*session
+	dialing  map[string]*dial
+	author   crdt.Author
+	clock    crdt.Clock
+}
+
+// Open reads this store's author and its datasets. After an unclean stop it
+// checks every author's log and says what is missing. Run does the work.
+func Open(o Options) (*Replica, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Mesh == nil {
+		o.Mesh = noMesh{}
+	}
+	r := &Replica{
+		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
+		datasets: make(map[DatasetID]*Dataset),
+		sessions: make(map[string]*session),
+		dialing:  make(map[string]*dial),
+	}
+	r.queue.init()
+	r.kv.init(r)
+	if err := r.loadAuthor(); err != nil {
+		return nil, fmt.Errorf("replica: open: %w", err)
+	}
+	names := make(map[DatasetID]string)
+	prefix := datastore.DatasetsPrefix()
+	err := datastore.ScanPrefix(r.store, prefix, func(k, v []byte) bool {
+		var id DatasetID
+		copy(id[:], k[len(prefix):])
+		names[id] = string(v)
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("replica: open: %w", err)
+	}
+	for id, name := range names {
+		if id != NewDatasetID(r.network, name) {
+			continue // kept for the network it belongs to
+		}
+		if err := r.openDataset(id, name); err != nil {
+			return nil, fmt.Errorf("replica: open dataset %q: %w", name, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Replica) loadAuthor() error {
+	id, err := r.store.Get(infoReplicaID)
+	if errors.Is(err, datastore.ErrNotFound) {
+		return r.newAuthor()
+	}
+	if err != nil {
+		return err
+	}
+	if len(id) != replicaIDSize {
+		return fmt.Errorf("replica id of %d bytes: %w", len(id), datastore.ErrDamaged)
+	}
+	r.author = r.authorOf(id)
+	return nil
+}
+
+func (r *Replica) authorOf(replicaID []byte) crdt.Author {
+	var b [crdt.AuthorSize]byte
+	copy(b[:], r.key.Public().(ed25519.PublicKey))
+	copy(b[ed25519.PublicKeySize:], replicaID)
+	return crdt.MakeAuthor(b)
+}
+
+// newAuthor gives this store a new replica id, and so a new, empty log: the
+// way to go on when seqs of the old one may be in use elsewhere.
+func (r *Replica) newAuthor() error {
+	id := make([]byte, replicaIDSize)
+	if _, err := rand.Read(id); err != nil {
+		return err
+	}
+	var b datastore.Batch
+	b.Put(infoReplicaID, id)
+	if err := r.store.Write(&b); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.author = r.authorOf(id)
+	r.mu.Unlock()
+	return nil
+}
+
+// Author is whom this store's entries are by.
+func (r *Replica) Author() crdt.Author {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.author
+}
+
+// Dataset opens the dataset called name, made if this store has none.
+func (r *Replica) Dataset(name string) (*Dataset, error) {
+	if name == "" || len(name) > MaxDatasetName {
+		return nil, fmt.Errorf("replica: dataset name %q: want 1 to %d bytes", name, MaxDatasetName)
+	}
+	id := NewDatasetID(r.network, name)
+	if d := r.dataset(id); d != nil {
+		return d, nil
+	}
+	var b datastore.Batch
+	b.Put(datastore.DatasetKey(id), []byte(name))
+	if err := r.store.Write(&b); err != nil {
+		return nil, fmt.Errorf("replica: dataset %q: %w", name, err)
+	}
+	if err := r.openDataset(id, name); err != nil {
+		return nil, fmt.Errorf("replica: dataset %q: %w", name, err)
+	}
+	r.datasetsChanged()
+	return r.dataset(id), nil
+}
+
+// Datasets are the open datasets by name.
+func (r *Replica) Datasets() []*Dataset {
+	r.mu.Lock()
+	all := make([]*Dataset, 0, len(r.datasets))
+	for _, d := range r.datasets {
+		all = append(all, d)
+	}
+	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b *Dataset) int { return compareStrings(a.name, b.name) })
+	return all
+}
+
+func compareStrings(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (r *Replica) dataset(id DatasetID) *Dataset {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.datasets[id]
+}
+
+func (r *Replica) openDataset(id DatasetID, name string) error {
+	d, err := loadDataset(r, id, name)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.datasets[id] == nil {
+		r.datasets[id] = d
+	}
+	return nil
+}
+
+// stamp is the time of a local write.
+func (r *Replica) stamp() crdt.HLC {
+	ms := r.now().UnixMilli()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.clock.Now(ms)
+}
+
+func (r *Replica) observe(t crdt.HLC) {
+	ms := r.now().UnixMilli()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clock.Observe(t, ms)
+}
+
+// Run commits and repairs until ctx ends, then commits what is left. Writes
+// are refused after it returns.
+func (r *Replica) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { r.repair(ctx) })
+	err := r.commitLoop(ctx)
+	wg.Wait()
+	return err
+}

@@ -1,0 +1,144 @@
+package datastore
+
+import "encoding/binary"
+
+// Key layout. The first byte says which table a row is in:
+//
+//	!magic                                     magic record: schema version
+//	!clean                                     present after a clean stop
+//	i<name>                                    this store's own facts (replica id, …)
+//	d<dataset 16>                              → dataset name
+//	o<dataset 16><family 1><esc(key)><slot>    → cell: one slot of one object
+//	e<dataset 16><author 40><last seq 8>       → entry, verbatim
+//	v<dataset 16><author 40>                   → version row: have, applied, head
+//	c<dataset 16><change 8>                    → change row: which object changed
+//	r<dataset 16>…                             → remembered intents of the replica
+//	m<esc(module)><key>                        → value of a module's db_* key
+//	/…                                         go-datastore keys (libp2p)
+//
+// Integers in keys are big-endian, so that LevelDB's order is numeric order.
+// esc maps 00 to 00 FF and ends with 00 01: a key is never a prefix of another
+// key's rows, and order is kept.
+//
+// An entry is stored under the seq of its *last* op: the first row at or after
+// (author, s) is then the entry that holds op s.
+const (
+	tableMagic    = '!'
+	tableInfo     = 'i'
+	tableDataset  = 'd'
+	tableObject   = 'o'
+	tableEntry    = 'e'
+	tableVersion  = 'v'
+	tableChange   = 'c'
+	tableIntent   = 'r'
+	tableModule   = 'm'
+	tableForeign  = '/'
+	datasetIDSize = 16
+)
+
+// DatasetID names a dataset in keys and headers.
+type DatasetID [datasetIDSize]byte
+
+// InfoKey is the row of one of this store's own facts.
+func InfoKey(name string) []byte { return append([]byte{tableInfo}, name...) }
+
+// DatasetKey is the row that holds a dataset's name; a zero-length id part
+// gives the prefix of all of them.
+func DatasetKey(id DatasetID) []byte { return append([]byte{tableDataset}, id[:]...) }
+
+// DatasetsPrefix is the prefix of every dataset's name row.
+func DatasetsPrefix() []byte { return []byte{tableDataset} }
+
+// ObjectPrefix is the prefix of all rows of one object; a slot is appended to
+// it. It appends to dst.
+func ObjectPrefix(dst []byte, id DatasetID, family byte, key []byte) []byte {
+	dst = append(dst, tableObject)
+	dst = append(dst, id[:]...)
+	dst = append(dst, family)
+	return appendEscaped(dst, key)
+}
+
+// FamilyPrefix is the prefix of all objects of one family in a dataset.
+func FamilyPrefix(id DatasetID, family byte) []byte {
+	return append(append([]byte{tableObject}, id[:]...), family)
+}
+
+// ObjectsPrefix is the prefix of every object row of a dataset.
+func ObjectsPrefix(id DatasetID) []byte { return append([]byte{tableObject}, id[:]...) }
+
+// SplitObjectKey takes an object row's key apart. The parts do not alias row,
+// but for slot.
+func SplitObjectKey(row []byte) (family byte, key, slot []byte, ok bool) {
+	const fixed = 1 + datasetIDSize + 1
+	if len(row) < fixed || row[0] != tableObject {
+		return 0, nil, nil, false
+	}
+	key, slot, ok = cutEscaped(row[fixed:])
+	return row[fixed-1], key, slot, ok
+}
+
+// EntryKey is the row of the entry of author whose last op is seq.
+func EntryKey(id DatasetID, author []byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(EntryPrefix(id, author), seq)
+}
+
+// EntryPrefix is the prefix of all entries of an author in a dataset.
+func EntryPrefix(id DatasetID, author []byte) []byte {
+	k := make([]byte, 0, 1+datasetIDSize+len(author)+8)
+	k = append(k, tableEntry)
+	k = append(k, id[:]...)
+	return append(k, author...)
+}
+
+// VersionKey is the version row of an author in a dataset; with no author, the
+// prefix of all of them.
+func VersionKey(id DatasetID, author []byte) []byte {
+	k := append([]byte{tableVersion}, id[:]...)
+	return append(k, author...)
+}
+
+// ChangeKey is the n-th change row of a dataset.
+func ChangeKey(id DatasetID, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(ChangePrefix(id), n)
+}
+
+// ChangePrefix is the prefix of a dataset's change rows.
+func ChangePrefix(id DatasetID) []byte { return append([]byte{tableChange}, id[:]...) }
+
+// IntentPrefix is the prefix of what a replica of the dataset remembers to do.
+func IntentPrefix(id DatasetID) []byte { return append([]byte{tableIntent}, id[:]...) }
+
+// ModulePrefix is the prefix of a module's db_* rows; the guest's key is
+// appended to it.
+func ModulePrefix(module string) []byte {
+	return appendEscaped([]byte{tableModule}, []byte(module))
+}
+
+func appendEscaped(dst, key []byte) []byte {
+	for _, c := range key {
+		dst = append(dst, c)
+		if c == 0 {
+			dst = append(dst, 0xff)
+		}
+	}
+	return append(dst, 0, 1)
+}
+
+func cutEscaped(b []byte) (key, rest []byte, ok bool) {
+	for i := 0; i+1 < len(b); i++ {
+		if b[i] != 0 {
+			key = append(key, b[i])
+			continue
+		}
+		switch b[i+1] {
+		case 1:
+			return key, b[i+2:], true
+		case 0xff:
+			key = append(key, 0)
+			i++
+		default:
+			return nil, nil, false
+		}
+	}
+	return nil, nil, false
+}
