@@ -22,10 +22,16 @@ type Author struct {
 	h unique.Handle[[AuthorSize]byte]
 }
 
-// MakeAuthor returns the author named by b.
-func MakeAuthor(b [AuthorSize]byte) Author { return Author{unique.Make(b)} }
+// MakeAuthor returns the author named by b; nobody if b is all zeros.
+func MakeAuthor(b [AuthorSize]byte) Author {
+	if b == ([AuthorSize]byte{}) {
+		return Author{}
+	}
+	return Author{unique.Make(b)}
+}
 
-// AuthorFromBytes returns the author named by b, which must be AuthorSize long.
+// AuthorFromBytes returns the author named by b, which must be AuthorSize long;
+// nobody if it is all zeros.
 func AuthorFromBytes(b []byte) (Author, error) {
 	if len(b) != AuthorSize {
 		return Author{}, fmt.Errorf("crdt: read author: %d bytes, want %d", len(b), AuthorSize)

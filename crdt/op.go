@@ -50,12 +50,14 @@ func (o *Op) check(f Family, author Author) error {
 		return fmt.Errorf("field of %d bytes", len(o.Field))
 	case len(o.Value) > MaxValue:
 		return fmt.Errorf("value of %d bytes", len(o.Value))
+	case f == GCounter && o.N != 0:
+		return fmt.Errorf("a grow-only counter counts down")
 	}
 	for _, r := range o.Dots {
 		if !r.valid() {
 			return fmt.Errorf("bad run of dots")
 		}
-		if r.Author == author && r.First+r.Len > o.Seq {
+		if f == ORSet && r.Author == author && r.First+r.Len > o.Seq {
 			return fmt.Errorf("run of dots reaches past the op")
 		}
 	}

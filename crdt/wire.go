@@ -88,6 +88,7 @@ func (r *reader) take(n int) []byte {
 
 func (r *reader) bytes(limit int) []byte { return r.take(int(r.upTo(uint64(limit)))) }
 
+// seq reads the number of an operation or element.
 func (r *reader) seq() uint64 {
 	v := r.upTo(MaxSeq)
 	if v == 0 {
@@ -96,12 +97,17 @@ func (r *reader) seq() uint64 {
 	return v
 }
 
+// author reads an author, who is not nobody.
 func (r *reader) author() Author {
 	b := r.take(AuthorSize)
 	if b == nil {
 		return Author{}
 	}
-	return MakeAuthor([AuthorSize]byte(b))
+	a := MakeAuthor([AuthorSize]byte(b))
+	if a.IsZero() {
+		r.fail("author of zeros")
+	}
+	return a
 }
 
 // end fails unless everything was read.

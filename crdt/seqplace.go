@@ -1,0 +1,253 @@
+package crdt
+
+// Where an element goes: FugueMax (Weidner and Kleppmann, "The Art of the
+// Fugue", 2023), which keeps runs typed at one spot together.
+//
+// The list is a walk over a tree: the left children of an element, with all
+// below them, come before it, the right children after it. An element with
+// origins (left, right) is
+//
+//	a left child of right     if left is right's own left origin too: there was
+//	                          something between left's old neighbours, and this
+//	                          went before it
+//	a right child of left     otherwise; the start is the root
+//
+// Left siblings are sorted by (author, seq); right siblings first by right
+// origin, the furthest first, then by (author, seq). Parents and the order of
+// siblings depend only on elements that were there before, so the order is a
+// function of the set of (id, left, right), whatever order they come in and
+// however odd the origins a peer makes up.
+//
+// An element whose origins are not both placed is held, and waits.
+
+import (
+	"math"
+	"slices"
+)
+
+// at returns the piece that holds d and d's offset in it, or nil.
+func (s *SequenceState) at(d Dot) (*piece, int) {
+	p := s.index[d.Author].find(d.Seq)
+	if p == nil {
+		return nil, 0
+	}
+	return p, int(d.Seq - p.seq)
+}
+
+// missing returns the origin p has to wait for, if any.
+func (s *SequenceState) missing(p *piece) (Dot, bool) {
+	for _, d := range [...]Dot{p.left, p.right} {
+		if d.IsZero() {
+			continue
+		}
+		if q, _ := s.at(d); q == nil || q.leaf == nil {
+			return d, true
+		}
+	}
+	return Dot{}, false
+}
+
+// admit indexes p, whose elements are not held yet, and places it, or lets it
+// wait.
+func (s *SequenceState) admit(p *piece) {
+	s.indexOf(p.author).insert(p)
+	s.pieces++
+	s.settle(p)
+}
+
+// settle places p if it can, and then whatever waited for it.
+func (s *SequenceState) settle(p *piece) {
+	queue := []*piece{p}
+	for len(queue) > 0 {
+		p, queue = queue[0], queue[1:]
+		if d, wait := s.missing(p); wait {
+			s.waiting[d] = append(s.waiting[d], p)
+			continue
+		}
+		seq, n := p.seq, p.n
+		author := p.author
+		s.place(p)
+		queue = s.wake(queue, author, seq, n)
+	}
+}
+
+// wake moves to queue what waits for one of n dots.
+func (s *SequenceState) wake(queue []*piece, a Author, seq uint64, n int) []*piece {
+	if n > len(s.waiting) {
+		for d, ps := range s.waiting {
+			if d.Author == a && d.Seq >= seq && d.Seq-seq < uint64(n) {
+				queue = append(queue, ps...)
+				delete(s.waiting, d)
+			}
+		}
+		return queue
+	}
+	for i := range n {
+		d := Dot{a, seq + uint64(i)}
+		if ps, ok := s.waiting[d]; ok {
+			queue = append(queue, ps...)
+			delete(s.waiting, d)
+		}
+	}
+	return queue
+}
+
+// place puts p, both origins of which are placed, into the list.
+func (s *SequenceState) place(p *piece) {
+	s.visible += p.visible()
+	if !p.right.IsZero() {
+		q, off := s.at(p.right)
+		if leftOf(q, off) == p.left {
+			s.placeLeft(p, s.cutBefore(q, off))
+			return
+		}
+	}
+	if p.left.IsZero() {
+		s.placeRight(p, nil, &s.rootKids)
+		return
+	}
+	q, off := s.at(p.left)
+	if off == q.n-1 && s.absorb(q, p) {
+		return
+	}
+	s.cutBefore(q, off+1)
+	s.placeRight(p, q, &q.rightKids)
+}
+
+// leftOf returns the left origin of the element at an offset of q.
+func leftOf(q *piece, off int) Dot {
+	if off == 0 {
+		return q.left
+	}
+	return Dot{q.author, q.seq + uint64(off) - 1}
+}
+
+// placeLeft makes p a left child of q's first element.
+func (s *SequenceState) placeLeft(p, q *piece) {
+	i, _ := slices.BinarySearchFunc(q.leftKids, p, comparePieces)
+	next := q
+	if i < len(q.leftKids) {
+		next = leftmost(q.leftKids[i])
+	}
+	q.leftKids = slices.Insert(q.leftKids, i, p)
+	s.tree.insertBefore(next, p)
+}
+
+// placeRight makes p a right child of q's last element, or of the root.
+func (s *SequenceState) placeRight(p, q *piece, kids *[]*piece) {
+	i, _ := slices.BinarySearchFunc(*kids, p, s.compareRight)
+	switch {
+	case i < len(*kids):
+		s.tree.insertBefore(leftmost((*kids)[i]), p)
+	case i > 0:
+		s.tree.insertAfter(rightmost((*kids)[i-1]), p)
+	case q != nil:
+		s.tree.insertAfter(q, p)
+	default:
+		s.tree.insertFirst(p)
+	}
+	*kids = slices.Insert(*kids, i, p)
+}
+
+func comparePieces(p, q *piece) int { return p.first().Compare(q.first()) }
+
+func (s *SequenceState) compareRight(p, q *piece) int {
+	if p.right != q.right {
+		if c := s.position(q.right) - s.position(p.right); c != 0 {
+			return c
+		}
+	}
+	return comparePieces(p, q)
+}
+
+// position returns the place of a placed element in the list; the end, which a
+// right origin of zero means, is behind all.
+func (s *SequenceState) position(d Dot) int {
+	if d.IsZero() {
+		return math.MaxInt
+	}
+	p, off := s.at(d)
+	return s.tree.position(p) + off
+}
+
+func leftmost(p *piece) *piece {
+	for len(p.leftKids) > 0 {
+		p = p.leftKids[0]
+	}
+	return p
+}
+
+func rightmost(p *piece) *piece {
+	for len(p.rightKids) > 0 {
+		p = p.rightKids[len(p.rightKids)-1]
+	}
+	return p
+}
+
+// cutBefore makes the element at an offset of q the first of a piece, which it
+// returns; nil if the offset is q's end.
+func (s *SequenceState) cutBefore(q *piece, off int) *piece {
+	switch off {
+	case 0:
+		return q
+	case q.n:
+		return nil
+	}
+	r := &piece{
+		author: q.author, seq: q.seq + uint64(off), n: q.n - off,
+		left: Dot{q.author, q.seq + uint64(off) - 1}, right: q.right, deleted: q.deleted,
+	}
+	if !q.deleted {
+		r.vals = q.vals.cut(off)
+	}
+	q.n = off
+	s.indexOf(q.author).insert(r)
+	s.pieces++
+	if q.leaf == nil { // r waits for q, as q for its origin
+		s.waiting[r.left] = append(s.waiting[r.left], r)
+		return r
+	}
+	r.rightKids, q.rightKids = q.rightKids, []*piece{r}
+	q.leaf.count(-r.n, -r.visible())
+	s.tree.insertAfter(q, r)
+	return r
+}
+
+// continues reports whether an element with that id, origins and visibility
+// may become the next of q, at the end of the list's walk below q.
+func (q *piece) continues(id, left, right Dot, deleted bool) bool {
+	return q.author == id.Author && q.end() == id.Seq && q.last() == left &&
+		q.right == right && q.deleted == deleted && q.leaf != nil && len(q.rightKids) == 0
+}
+
+// absorb makes p, new in the list but already in the index, part of q.
+func (s *SequenceState) absorb(q, p *piece) bool {
+	if !q.continues(p.first(), p.left, p.right, p.deleted) ||
+		len(q.vals.buf)+len(p.vals.buf) > maxPacked {
+		return false
+	}
+	s.indexOf(p.author).remove(p)
+	s.pieces--
+	if !q.deleted {
+		q.vals.pushAll(q.n, &p.vals, p.n)
+	}
+	q.n += p.n
+	q.leaf.count(p.n, p.visible())
+	return true
+}
+
+// rejoin undoes a cut between two deleted pieces if nothing came between.
+func (s *SequenceState) rejoin(q, p *piece) bool {
+	if q == nil || p == nil || !q.deleted || !p.deleted || q.leaf == nil || p.leaf == nil ||
+		q.author != p.author || q.end() != p.seq || p.left != q.last() || p.right != q.right ||
+		len(q.rightKids) != 1 || q.rightKids[0] != p || len(p.leftKids) != 0 {
+		return false
+	}
+	s.tree.remove(p)
+	s.indexOf(p.author).remove(p)
+	s.pieces--
+	q.n += p.n
+	q.rightKids = p.rightKids
+	q.leaf.count(p.n, 0)
+	return true
+}

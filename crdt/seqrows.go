@@ -1,0 +1,206 @@
+package crdt
+
+// The rows of a sequence: spans of bounded size, so that typing rewrites a
+// small row and not a growing one.
+//
+//	slot | 0 | author 40 | first seq 8 BE |  cell | author table | span |
+//	slot | 1 | author 40 |                   cell | runs |, deleted but not held
+//
+// Spans are as in seqspan.go, runs as in runs.go. Rows are cut when elements
+// arrive and keep their place from then on; pieces in memory come and go.
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+)
+
+const (
+	rowSpan  = 0
+	rowGrave = 1
+
+	// A row takes no more elements once its load, the bytes of its visible
+	// values and elemLoad for each, exceeds maxLoad: at most 128 elements.
+	maxLoad  = 4 << 10
+	elemLoad = 32
+
+	// MaxSpan is how many elements a span can have.
+	MaxSpan = 1 << 20
+)
+
+// seqRow is the elements first … first+n-1 of an author.
+type seqRow struct {
+	first uint64
+	n     uint32
+	load  uint32
+	dirty bool
+}
+
+func (r *seqRow) end() uint64 { return r.first + uint64(r.n) }
+
+// seqRows is how the elements held are cut into rows, and what changed.
+type seqRows struct {
+	list   map[Author][]seqRow // sorted, disjoint
+	dirty  []Dot               // the first dots of changed rows
+	graves map[Author]struct{} // with changed grave rows
+	total  int
+	loaded []*piece // between Load and Loaded
+}
+
+func newSeqRows() seqRows {
+	return seqRows{list: map[Author][]seqRow{}, graves: map[Author]struct{}{}}
+}
+
+func (t *seqRows) weight() int { return 24*t.total + 16*len(t.dirty) }
+
+func (t *seqRows) graveChanged(a Author) { t.graves[a] = struct{}{} }
+
+// add takes in the elements of p, which is not in the sequence yet.
+func (t *seqRows) add(s *SequenceState, p *piece) {
+	chained := false
+	if q, off := s.at(p.left); q != nil && q.author == p.author && q.seq+uint64(off)+1 == p.seq {
+		chained = q.right == p.right
+	}
+	t.grow(p, 0, chained)
+}
+
+// extend takes in the elements of p from seq on, which continue it.
+func (t *seqRows) extend(p *piece, seq uint64) { t.grow(p, int(seq-p.seq), true) }
+
+// grow takes in the elements of p from an offset on. chained says whether they
+// go on where the element before ended.
+func (t *seqRows) grow(p *piece, off int, chained bool) {
+	rows := t.list[p.author]
+	seq := p.seq + uint64(off)
+	i := len(rows) - 1
+	if i >= 0 && rows[i].first > seq {
+		i = sort.Search(len(rows), func(i int) bool { return rows[i].first > seq }) - 1
+	}
+	for off < p.n {
+		fits := chained && i >= 0 && rows[i].end() == seq && rows[i].n < MaxSpan &&
+			(p.deleted || rows[i].load < maxLoad)
+		if !fits {
+			i++
+			rows = slices.Insert(rows, i, seqRow{first: seq})
+			t.total++
+		}
+		r, k := &rows[i], 1
+		if p.deleted {
+			k = min(p.n-off, int(MaxSpan-r.n))
+		} else {
+			r.load += elemLoad + uint32(len(p.vals.at(off)))
+		}
+		r.n += uint32(k)
+		t.mark(p.author, r)
+		seq, off, chained = seq+uint64(k), off+k, true
+	}
+	t.list[p.author] = rows
+}
+
+func (t *seqRows) mark(a Author, r *seqRow) {
+	if !r.dirty {
+		r.dirty = true
+		t.dirty = append(t.dirty, Dot{a, r.first})
+	}
+}
+
+// at returns the index of the row that holds seq, or would.
+func (t *seqRows) at(a Author, seq uint64) int {
+	rows := t.list[a]
+	return sort.Search(len(rows), func(i int) bool { return rows[i].end() > seq })
+}
+
+// touch marks the rows with elements from seq to end.
+func (t *seqRows) touch(a Author, seq, end uint64) {
+	rows := t.list[a]
+	for i := t.at(a, seq); i < len(rows) && rows[i].first < end; i++ {
+		t.mark(a, &rows[i])
+	}
+}
+
+// Load takes one row; see Object.
+func (s *SequenceState) Load(slot, cell []byte) error {
+	r := reader{b: cell}
+	switch {
+	case len(slot) == 1+dotSlotSize && slot[0] == rowSpan:
+		s.loadSpan(&r, slotDot(slot[1:]))
+	case len(slot) == 1+AuthorSize && slot[0] == rowGrave:
+		a := MakeAuthor([AuthorSize]byte(slot[1:]))
+		for _, run := range readRuns(&r) {
+			if run.Author != a {
+				r.fail("remembered deletions of another author")
+				break
+			}
+			s.graves.add(run)
+		}
+	default:
+		r.fail("bad slot")
+	}
+	if err := r.end(); err != nil {
+		return fmt.Errorf("crdt: load sequence: %w", err)
+	}
+	return nil
+}
+
+func (s *SequenceState) loadSpan(r *reader, first Dot) {
+	rows := s.rows.list[first.Author]
+	if n := len(rows); first.Author.IsZero() || first.Seq == 0 || n > 0 && rows[n-1].end() > first.Seq {
+		r.fail("span out of order")
+		return
+	}
+	t := readAuthorTable(r, first.Author)
+	pieces := readSpan(r, t, first.Author, first.Seq)
+	if r.err != nil || len(r.b) > 0 {
+		return
+	}
+	row := seqRow{first: first.Seq}
+	for _, p := range pieces {
+		row.n += uint32(p.n)
+		if !p.deleted {
+			row.load += uint32(len(p.vals.buf) + elemLoad*p.n)
+		}
+	}
+	s.rows.list[first.Author] = append(rows, row)
+	s.rows.total++
+	s.rows.loaded = append(s.rows.loaded, pieces...)
+}
+
+// Loaded builds the list from the rows; see Object.
+func (s *SequenceState) Loaded() error {
+	for _, p := range s.rows.loaded {
+		run := DotRun{p.author, p.seq, uint64(p.n)}
+		s.bytes += p.valueBytes()
+		s.admit(p)
+		for _, r := range s.graves.take(run) {
+			s.rows.graveChanged(r.Author)
+			s.delete(r)
+		}
+	}
+	s.rows.loaded = nil
+	return nil
+}
+
+// Flush reports the rows that changed; see Object.
+func (s *SequenceState) Flush(put func(slot, cell []byte), del func(slot []byte)) {
+	var slot, cell, span []byte
+	for _, d := range s.rows.dirty {
+		row := &s.rows.list[d.Author][s.rows.at(d.Author, d.Seq)]
+		row.dirty = false
+		t := newAuthorTable(d.Author)
+		span = s.appendSpan(span[:0], t, d.Author, d.Seq, int(row.n))
+		cell = append(t.append(cell[:0]), span...)
+		slot = appendSlotDot(append(slot[:0], rowSpan), d)
+		put(slot, cell)
+	}
+	s.rows.dirty = s.rows.dirty[:0]
+	for a := range s.rows.graves {
+		slot = a.Append(append(slot[:0], rowGrave))
+		if runs := s.graves[a]; len(runs) > 0 {
+			cell = appendRuns(cell[:0], runs)
+			put(slot, cell)
+		} else {
+			del(slot)
+		}
+	}
+	clear(s.rows.graves)
+}
