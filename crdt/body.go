@@ -194,6 +194,11 @@ func decodeBody(b []byte, author Author, firstSeq, count uint64, base HLC) ([]Gr
 	}
 	order := readColumn(&r, ops, uint64(max(n, 1)-1))
 	widths := readColumn(&r, ops, count)
+	for _, w := range widths {
+		if w.value == 0 {
+			r.fail("op without a dot")
+		}
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
