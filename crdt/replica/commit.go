@@ -81,7 +81,13 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 			ops += len(p.ops)
 		}
 	}
+	if r.rotate.Swap(false) {
+		err = r.becomeNew()
+	}
 	r.cut.Unlock()
+	if err != nil {
+		return 0, fmt.Errorf("replica: new replica id: %w", err)
+	}
 
 	for _, p := range parts {
 		if err := p.seal(r); err != nil {
@@ -102,6 +108,26 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 		p.announce(r)
 	}
 	return ops, nil
+}
+
+// becomeNew goes on as a new author. Replica.cut is held whole, and nothing of
+// the old author is pending.
+func (r *Replica) becomeNew() error {
+	if err := r.newAuthor(); err != nil {
+		return err
+	}
+	for _, d := range r.Datasets() {
+		d.mu.Lock()
+		d.become(r.Author())
+		d.mu.Unlock()
+	}
+	return nil
+}
+
+// queueRotation asks the committer for a new replica id.
+func (r *Replica) queueRotation() {
+	r.rotate.Store(true)
+	signal(r.queue.wake)
 }
 
 func (r *Replica) write(ctx context.Context, b *datastore.Batch) error {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/zeebo/blake3"
@@ -177,17 +179,14 @@ func (d *Dataset) Digest() [32]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.digestValid {
-		v := make(crdt.Version, len(d.durable))
-		for a, l := range d.durable {
-			v[a] = l.have
-		}
 		h := blake3.NewDeriveKey(domainDigest)
-		for a, seq := range v.Sorted() {
-			b := a.Bytes()
-			_, _ = h.Write(b[:])
-			_, _ = h.Write(binary.BigEndian.AppendUint64(nil, seq))
-			head := d.durable[a].head
-			_, _ = h.Write(head[:])
+		for _, a := range slices.SortedFunc(maps.Keys(d.durable), crdt.Author.Compare) {
+			l := d.durable[a]
+			if l.have == 0 {
+				continue
+			}
+			b := binary.BigEndian.AppendUint64(a.Append(nil), l.have)
+			_, _ = h.Write(append(b, l.head[:]...))
 		}
 		copy(d.digest[:], h.Sum(nil))
 		d.digestValid = true

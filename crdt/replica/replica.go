@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -47,14 +48,17 @@ type Replica struct {
 	// the committer takes it whole for the moment in which it gathers what a
 	// batch holds. So a batch is a prefix of everything that happened on this
 	// node, across datasets and db_* keys. Taken before any Dataset.mu.
-	cut   sync.RWMutex
-	queue queue
-	kv    kv
+	cut    sync.RWMutex
+	queue  queue
+	kv     kv
+	rotate atomic.Bool // a new replica id is due at the next commit
+	gaps   chan gap
+	kick   chan struct{}
 
 	mu       sync.Mutex // guards the fields below
 	datasets map[DatasetID]*Dataset
 	sessions map[string]*session
-	dialing  map[string]*dial
+	dials    map[string]*dial
 	author   crdt.Author
 	clock    crdt.Clock
 }
@@ -75,7 +79,9 @@ func Open(o Options) (*Replica, error) {
 		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
 		datasets: make(map[DatasetID]*Dataset),
 		sessions: make(map[string]*session),
-		dialing:  make(map[string]*dial),
+		dials:    make(map[string]*dial),
+		gaps:     make(chan gap, maxGaps),
+		kick:     make(chan struct{}, 1),
 	}
 	r.queue.init()
 	r.kv.init(r)

@@ -1,0 +1,150 @@
+package replica
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/numax-mesh/numax/crdt"
+)
+
+// A sync stream carries frames, both ways:
+//
+//	frame := uvarint len(rest) ‖ rest;  rest := type 1 ‖ payload
+//
+//	hello     version 1 ‖ network 32             first frame of each side
+//	datasets  n × id 16                          what the sender replicates
+//	root      digest 32                          beacon over the shared datasets
+//	digests   n × (id 16 ‖ digest 32)            answer to an unequal root
+//	want      uvarint channel ‖ id 16 ‖ uvarint credit ‖ version
+//	          send me what this version lacks, at most credit bytes ahead
+//	entry     uvarint channel ‖ entry            answer to a want, in causal order as far as clocks tell
+//	done      uvarint channel                    that was all
+//	credit    uvarint channel ‖ uvarint bytes    go on
+//
+//	A            B
+//	│── root ───►│  equal: silence
+//	│◄── want ───│  unequal: B says what it has
+//	│── entry ──►│  …
+//	│── done ───►│
+//	│── want ───►│  if B's version had something A lacks
+//
+// A channel is numbered by the side that wants. An exchange that breaks off
+// goes on where it was: the next want names what has come.
+const (
+	frameHello    = 1
+	frameDatasets = 2
+	frameRoot     = 3
+	frameDigests  = 4
+	frameWant     = 5
+	frameEntry    = 6
+	frameDone     = 7
+	frameCredit   = 8
+)
+
+const (
+	syncVersion = 1
+	maxFrame    = MaxEntry + 16
+	// MaxShared is the most datasets a peer may say it replicates.
+	MaxShared = 4096
+)
+
+// readFrame reads one frame into a new buffer.
+func readFrame(r *bufio.Reader) (kind byte, payload []byte, err error) {
+	n, err := binary.ReadUvarint(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if n == 0 || n > maxFrame {
+		return 0, nil, fmt.Errorf("%w: frame of %d bytes", ErrMalformed, n)
+	}
+	// The buffer grows with what has come, not with what was promised.
+	buf := make([]byte, 0, min(n, 64<<10))
+	for uint64(len(buf)) < n {
+		want := min(n-uint64(len(buf)), max(64<<10, uint64(len(buf))))
+		at := len(buf)
+		buf = append(buf, make([]byte, want)...)
+		if _, err := io.ReadFull(r, buf[at:]); err != nil {
+			return 0, nil, err
+		}
+	}
+	return buf[0], buf[1:], nil
+}
+
+// frame encodes a frame of a kind; payload parts are concatenated.
+func frame(kind byte, parts ...[]byte) []byte {
+	n := 1
+	for _, p := range parts {
+		n += len(p)
+	}
+	b := binary.AppendUvarint(make([]byte, 0, n+4), uint64(n))
+	b = append(b, kind)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	return b
+}
+
+func uvarint(v uint64) []byte { return binary.AppendUvarint(nil, v) }
+
+type wantFrame struct {
+	channel uint64
+	dataset DatasetID
+	credit  uint64
+	version crdt.Version
+}
+
+func (w wantFrame) encode() []byte {
+	return frame(frameWant, uvarint(w.channel), w.dataset[:], uvarint(w.credit), w.version.Append(nil))
+}
+
+func decodeWant(b []byte) (w wantFrame, err error) {
+	r := reader{b: b}
+	w.channel = r.uvarint()
+	copy(w.dataset[:], r.bytes(len(w.dataset)))
+	w.credit = r.uvarint()
+	w.version = r.version(MaxDeps)
+	return w, r.end()
+}
+
+func decodeDatasets(b []byte) ([]DatasetID, error) {
+	if len(b)%len(DatasetID{}) != 0 || len(b)/len(DatasetID{}) > MaxShared {
+		return nil, fmt.Errorf("%w: datasets frame of %d bytes", ErrMalformed, len(b))
+	}
+	ids := make([]DatasetID, len(b)/len(DatasetID{}))
+	for i := range ids {
+		copy(ids[i][:], b[i*len(ids[i]):])
+	}
+	return ids, nil
+}
+
+type datasetDigest struct {
+	id     DatasetID
+	digest [32]byte
+}
+
+func decodeDigests(b []byte) ([]datasetDigest, error) {
+	const size = len(DatasetID{}) + 32
+	if len(b)%size != 0 || len(b)/size > MaxShared {
+		return nil, fmt.Errorf("%w: digests frame of %d bytes", ErrMalformed, len(b))
+	}
+	list := make([]datasetDigest, len(b)/size)
+	for i := range list {
+		p := b[i*size:]
+		copy(list[i].id[:], p)
+		copy(list[i].digest[:], p[len(DatasetID{}):size])
+	}
+	return list, nil
+}
+
+// end checks that everything was read.
+func (r *reader) end() error {
+	if r.err == nil && len(r.b) != 0 {
+		r.err = fmt.Errorf("%d bytes too many", len(r.b))
+	}
+	if r.err != nil {
+		return fmt.Errorf("%w: frame: %w", ErrMalformed, r.err)
+	}
+	return nil
+}

@@ -1,0 +1,295 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// Learned is what an entry was to this replica.
+type Learned int
+
+const (
+	LearnedNothing Learned = iota // known already, or kept out
+	LearnedNews                   // it is in the log now
+	LearnedGap                    // something before it is missing
+)
+
+// Receive takes a gossip message of a topic: an entry, or the header of one
+// that is too large for gossip. from is the peer that delivered it, who is
+// asked for what is missing. token is what Validate returned for the message.
+func (r *Replica) Receive(ctx context.Context, from string, token any) {
+	e, ok := token.(*Entry)
+	if !ok {
+		return
+	}
+	d := r.dataset(e.Dataset)
+	if d == nil {
+		return
+	}
+	got, err := d.learn(ctx, e)
+	if err != nil {
+		r.log.Warn("cannot learn an entry", "dataset", d.name, "from", from, "err", err)
+		return
+	}
+	if got == LearnedGap {
+		r.gap(d, from)
+	}
+}
+
+// Verdict is what to do with a gossip message.
+type Verdict int
+
+const (
+	Accept Verdict = iota // forward it
+	Ignore                // do not forward it; nobody is to blame
+	Reject                // do not forward it; the sender should have known
+)
+
+// Validate checks a gossip message of a dataset before it is forwarded: all
+// that can be checked without history. It returns a token for Receive, so that
+// a signature is verified once.
+func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
+	e, err := parseGossip(message)
+	if err == nil {
+		err = r.admit(dataset, e)
+	}
+	if err == nil && !e.headOnly {
+		err = e.decodeBody()
+	}
+	switch {
+	case errors.Is(err, errForeign):
+		r.stats.Ignored.Add(1)
+		return Ignore, nil
+	case err != nil:
+		r.stats.Rejected.Add(1)
+		r.log.Debug("rejected a gossip message", "err", err)
+		return Reject, nil
+	}
+	return Accept, e
+}
+
+// admit refuses entries of other networks and datasets.
+func (r *Replica) admit(dataset DatasetID, e *Entry) error {
+	if e.Network != r.network || e.Dataset != dataset {
+		return errForeign
+	}
+	return nil
+}
+
+// learn is the one door for entries of others. It answers what was news.
+func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
+	if !e.headOnly && len(e.KeyID) == 0 {
+		if err := e.decodeBody(); err != nil {
+			return LearnedNothing, err
+		}
+	}
+	if err := d.r.queue.admit(ctx); err != nil {
+		return LearnedNothing, err
+	}
+	got, fresh := d.accept(e)
+	if fresh {
+		d.fulfil(ctx, e.Author)
+	}
+	if got == LearnedNews {
+		d.r.observe(e.Time)
+		d.applyReady(ctx)
+	}
+	return got, nil
+}
+
+// accept puts the entry in the log if it is the author's next, and whatever
+// was parked behind it.
+//
+//	firstSeq ≤ have       known, or a fork
+//	firstSeq = have+1     fits, if prev is the head
+//	firstSeq > have+1     a gap: parked
+func (d *Dataset) accept(e *Entry) (got Learned, fresh bool) {
+	d.r.cut.RLock()
+	defer d.r.cut.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e.Author == d.self {
+		if e.Last() > d.applied[d.self] {
+			d.r.log.Error("a peer holds entries by this node that this node never wrote: "+
+				"the data directory was copied or restored; writing on as a new replica", "dataset", d.name)
+			d.r.queueRotation()
+		}
+		return LearnedNothing, false
+	}
+	for next := e; next != nil; next = d.parked.takeAhead(e.Author, d.logs[e.Author].have+1) {
+		switch l := d.logs[e.Author]; {
+		case next.First <= l.have:
+			if next.Last() == l.have && next.ID != l.head {
+				d.r.stats.Forks.Add(1)
+				d.r.log.Error("an author signed two logs", "dataset", d.name, "author", e.Author, "seq", next.Last())
+			}
+			return got, fresh
+		case next.First > l.have+1, next.headOnly:
+			if !next.headOnly {
+				d.parked.putAhead(next)
+			}
+			if got == LearnedNothing {
+				got = LearnedGap
+			}
+			return got, fresh
+		case next.Prev != l.head:
+			d.r.stats.Forks.Add(1)
+			d.r.log.Error("an entry does not continue its author's log", "dataset", d.name, "author", e.Author, "seq", next.First)
+			return got, fresh
+		}
+		if _, known := d.logs[e.Author]; !known {
+			fresh = true
+			d.hashes[hashAuthor(e.Author)] = e.Author
+		}
+		d.logs[e.Author] = logHead{next.Last(), next.ID}
+		d.learned = append(d.learned, next)
+		d.touched[e.Author] = struct{}{}
+		if len(next.KeyID) == 0 {
+			d.parked.push(next)
+		}
+		d.r.queue.push(len(next.raw))
+		d.r.stats.EntriesRemote.Add(1)
+		got = LearnedNews
+	}
+	return got, fresh
+}
+
+// applyReady applies every entry of the log whose deps are met.
+func (d *Dataset) applyReady(ctx context.Context) {
+	for ctx.Err() == nil {
+		e, err := d.nextReady()
+		if err == nil && e == nil {
+			return
+		}
+		if err == nil {
+			err = d.apply(e)
+		}
+		if err != nil {
+			d.r.log.Error("cannot apply an entry", "dataset", d.name, "err", err)
+			return
+		}
+	}
+}
+
+// nextReady finds an entry to apply.
+func (d *Dataset) nextReady() (*Entry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for a, w := range d.parked.waiting {
+		if len(w.entries) == 0 {
+			if err := d.refill(a, w); err != nil {
+				return nil, err
+			}
+			if len(w.entries) == 0 {
+				continue
+			}
+		}
+		if e := w.entries[0]; d.ready(e) {
+			return e, nil
+		}
+	}
+	return nil, nil
+}
+
+func (d *Dataset) ready(e *Entry) bool {
+	return d.applied[e.Author]+1 == e.First && d.applied.Dominates(e.Deps)
+}
+
+// refillBytes is how much of a spilled log is read back at a time.
+const refillBytes = 1 << 20
+
+// refill reads an author's next waiting entries from disk.
+func (d *Dataset) refill(a crdt.Author, w *waiting) error {
+	id := a.Bytes()
+	from := d.applied[a] + 1
+	size := 0
+	var bad error
+	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], from), datastore.After(datastore.EntryPrefix(d.id, id[:])),
+		func(_, v []byte) bool {
+			e, _, err := splitEntry(append([]byte(nil), v...), false)
+			if err == nil {
+				err = e.decodeBody()
+			}
+			if err != nil {
+				bad = fmt.Errorf("entry of %s: %w: %w", a, err, datastore.ErrDamaged)
+				return false
+			}
+			w.entries = append(w.entries, e)
+			size += len(v)
+			d.parked.bytes += len(v)
+			return size < refillBytes
+		})
+	if n := len(w.entries); n > 0 {
+		w.spilled = w.entries[n-1].Last() < d.logs[a].have
+	}
+	return errors.Join(err, bad)
+}
+
+// apply joins an entry's ops into their objects.
+func (d *Dataset) apply(e *Entry) error {
+	objects := make([]*object, len(e.groups))
+	defer func() { d.release(compact(objects)...) }()
+	for i := range e.groups {
+		g := &e.groups[i]
+		if g.Ops == nil {
+			continue
+		}
+		o, err := d.acquire(g.Family, string(g.Key))
+		if err != nil {
+			return err
+		}
+		objects[i] = o
+	}
+	d.r.cut.RLock()
+	defer d.r.cut.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ready(e) {
+		return nil // another goroutine was faster
+	}
+	for i := range e.groups {
+		g := &e.groups[i]
+		if g.Ops == nil {
+			d.keepUnknown(e, g)
+			continue
+		}
+		for j := range g.Ops {
+			if _, err := objects[i].state.Apply(e.Author, &g.Ops[j], d.applied); err != nil {
+				// The entry is signed and decodes, so every replica sees the
+				// same op fail the same way and leaves it out.
+				d.r.log.Warn("left out an op that makes no sense", "dataset", d.name, "author", e.Author, "err", err)
+			}
+		}
+		d.markDirty(objects[i])
+	}
+	d.applied[e.Author] = e.Last()
+	d.news[e.Author] = struct{}{}
+	d.touched[e.Author] = struct{}{}
+	d.parked.pop(e.Author, e.Last() < d.logs[e.Author].have)
+	d.r.queue.push(0)
+	d.r.stats.OpsRemote.Add(e.Count)
+	return nil
+}
+
+// keepUnknown keeps ops of a family that this build does not know as a row of
+// their object: slot = author ‖ first seq of the entry. A build that knows the
+// family finds them there.
+func (d *Dataset) keepUnknown(e *Entry, g *crdt.Group) {
+	k := datastore.ObjectPrefix(nil, d.id, byte(g.Family), g.Key)
+	k = append(k, datastore.EntryKey(d.id, e.Author.Append(nil), e.First)[len(datastore.EntryPrefix(d.id, nil)):]...)
+	d.extra = append(d.extra, row{k, g.Raw})
+}
+
+func compact(objects []*object) []*object {
+	out := objects[:0]
+	for _, o := range objects {
+		if o != nil {
+			out = append(out, o)
+		}
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Mesh is what a replica needs of the network. Peers are named by opaque
+// strings. Its methods are called concurrently and must not call back.
+type Mesh interface {
+	// Self is this node's own name among the peers.
+	Self() string
+	// Peers are the peers that can be reached just now.
+	Peers() []string
+	// Publish sends a gossip message to whoever follows the dataset. It may be
+	// lost, and never blocks for long.
+	Publish(dataset DatasetID, message []byte) error
+	// Open opens a sync stream to a peer. Closing it ends both directions and
+	// unblocks reads and writes.
+	Open(ctx context.Context, peer string) (io.ReadWriteCloser, error)
+}
+
+type noMesh struct{}
+
+func (noMesh) Self() string                    { return "" }
+func (noMesh) Peers() []string                 { return nil }
+func (noMesh) Publish(DatasetID, []byte) error { return nil }
+func (noMesh) Open(context.Context, string) (io.ReadWriteCloser, error) {
+	return nil, errors.New("no network")
+}
+
+// A gossip message is one byte that says what follows:
+//
+//	0 ‖ entry                                        up to MaxInline
+//	1 ‖ uvarint len(header) ‖ header ‖ signature     of a larger entry
+const (
+	gossipEntry  = 0
+	gossipHeader = 1
+)
+
+func (r *Replica) publish(d *Dataset, e *Entry) {
+	kind, b := byte(gossipEntry), e.raw
+	if len(b) > MaxInline {
+		kind, b = gossipHeader, e.head()
+	}
+	message := append([]byte{kind}, b...)
+	if err := r.mesh.Publish(d.id, message); err != nil {
+		r.log.Debug("gossip", "dataset", d.name, "err", err) // repair will carry it
+		return
+	}
+	r.stats.GossipOut.Add(uint64(len(message)))
+}
+
+func parseGossip(message []byte) (*Entry, error) {
+	if len(message) == 0 || message[0] > gossipHeader {
+		return nil, fmt.Errorf("%w: unknown kind of gossip", ErrMalformed)
+	}
+	return parseEntry(message[1:], message[0] == gossipHeader)
+}

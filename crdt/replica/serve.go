@@ -1,0 +1,95 @@
+package replica
+
+import (
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// serveBuffer is how many bytes of entries a serve reads ahead, over all
+// authors.
+const serveBuffer = 1 << 20
+
+// serve streams the entries that a peer's version lacks. The authors' logs are
+// merged by their clocks, so that entries come about after what they depend on
+// and the peer can apply them as they come.
+type serve struct {
+	d       *Dataset
+	channel uint64
+	credit  int64 // bytes that may be sent; an entry may overdraw it once
+	cursors []*cursor
+}
+
+// cursor reads one author's log.
+type cursor struct {
+	author crdt.Author
+	next   uint64 // seq to read from
+	last   uint64 // seq of the end
+	ahead  []*Entry
+}
+
+// newServe plans what to send to a peer that has version.
+func (d *Dataset) newServe(w wantFrame) *serve {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := &serve{d: d, channel: w.channel, credit: int64(min(w.credit, maxCredit))}
+	for a, l := range d.durable {
+		if has := w.version[a]; has < l.have {
+			s.cursors = append(s.cursors, &cursor{author: a, next: has + 1, last: l.have})
+		}
+	}
+	return s
+}
+
+// next returns the next entry, or nil at the end.
+func (s *serve) next() (*Entry, error) {
+	var first *cursor
+	for i := 0; i < len(s.cursors); i++ {
+		c := s.cursors[i]
+		if len(c.ahead) == 0 {
+			if err := c.fill(s.d, serveBuffer/len(s.cursors)); err != nil {
+				return nil, err
+			}
+		}
+		if len(c.ahead) == 0 {
+			s.cursors = append(s.cursors[:i], s.cursors[i+1:]...)
+			i--
+			continue
+		}
+		if first == nil || c.ahead[0].Time < first.ahead[0].Time {
+			first = c
+		}
+	}
+	if first == nil {
+		return nil, nil
+	}
+	e := first.ahead[0]
+	first.ahead = first.ahead[1:]
+	return e, nil
+}
+
+func (c *cursor) fill(d *Dataset, budget int) error {
+	if c.next > c.last {
+		return nil
+	}
+	id := c.author.Bytes()
+	var bad error
+	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], c.next), datastore.EntryKey(d.id, id[:], c.last+1),
+		func(_, v []byte) bool {
+			e, _, err := splitEntry(append([]byte(nil), v...), false)
+			if err != nil {
+				bad = err
+				return false
+			}
+			c.ahead = append(c.ahead, e)
+			c.next = e.Last() + 1
+			budget -= len(v)
+			return budget > 0
+		})
+	if len(c.ahead) == 0 {
+		c.next = c.last + 1 // a hole: what is behind it is of no use
+	}
+	if err == nil {
+		err = bad
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+package replica
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats counts what a replica did since it was opened.
+type Stats struct {
+	OpsLocal, OpsRemote         atomic.Uint64 // ops in entries of ours; ops applied of others
+	EntriesLocal, EntriesRemote atomic.Uint64
+	Commits                     atomic.Uint64 // fsynced batches
+	Rejected                    atomic.Uint64 // malformed or forged, blamed on the sender
+	Ignored                     atomic.Uint64 // of another network or dataset
+	Forks                       atomic.Uint64 // entries that contradict a log
+	Repairs                     atomic.Uint64 // exchanges begun
+	EntriesRepaired             atomic.Uint64 // entries that came over a sync stream and were news
+	GossipOut                   atomic.Uint64 // bytes
+	SyncIn, SyncOut             atomic.Uint64 // bytes
+}
+
+// Stats are live counters.
+func (r *Replica) Stats() *Stats { return &r.stats }
+
+// PeerState is how far a peer is, as it last told us.
+type PeerState struct {
+	Peer   string
+	Behind uint64    // ops of shared datasets that we have and it has not
+	Equal  time.Time // when its state and ours were last seen equal; zero = never
+}
+
+// Peers are the peers with an open sync stream.
+func (r *Replica) Peers() []PeerState {
+	r.mu.Lock()
+	sessions := make([]*session, 0, len(r.sessions))
+	for _, s := range r.sessions {
+		sessions = append(sessions, s)
+	}
+	r.mu.Unlock()
+	states := make([]PeerState, 0, len(sessions))
+	for _, s := range sessions {
+		states = append(states, s.state())
+	}
+	return states
+}
