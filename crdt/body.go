@@ -70,6 +70,9 @@ func EncodeBody(groups []Group, author Author, firstSeq uint64, base HLC) ([]byt
 }
 
 func encodeBody(groups []Group, author Author, firstSeq uint64, base HLC) ([]byte, error) {
+	if len(groups) == 0 {
+		return nil, fmt.Errorf("no ops")
+	}
 	runs := make([][]OpRun, len(groups))
 	for i := range groups {
 		if runs[i] = groups[i].runs(); len(runs[i]) == 0 {

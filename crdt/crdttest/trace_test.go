@@ -314,3 +314,49 @@ func TestOrderOracle(t *testing.T) {
 	}
 	t.Logf("%d histories", len(histories))
 }
+
+// BenchmarkTrace replays one author's text, edit by edit.
+func BenchmarkTrace(b *testing.B) {
+	for _, name := range []string{"automerge-paper", "sveltecomponent"} {
+		b.Run(name, func(b *testing.B) {
+			var tr trace
+			readTrace(b, name+".json.gz", &tr)
+			type step struct {
+				pos, del int
+				ins      [][]byte
+			}
+			var steps []step
+			for _, tx := range tr.Txns {
+				for _, p := range tx.Patches {
+					steps = append(steps, step{p.pos, p.del, runes(p.ins)})
+				}
+			}
+			a := Author("a")
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				r := NewReplica(crdt.Sequence, a)
+				s := r.Object.(*crdt.SequenceState)
+				seq := uint64(1)
+				play := func(op crdt.Op) {
+					op.Seq = seq
+					seq += op.Width()
+					if _, err := s.Apply(a, &op, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+				for _, st := range steps {
+					if st.del > 0 {
+						play(s.DeleteRange(st.pos, st.del))
+					}
+					if len(st.ins) > 0 {
+						play(s.InsertAt(st.pos, st.ins))
+					}
+				}
+				if text(s) != tr.EndContent {
+					b.Fatal("wrong text")
+				}
+			}
+		})
+	}
+}
