@@ -147,3 +147,13 @@ func BenchmarkBody(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkSequencePrepend inserts 100,000 characters, each at the start.
+func BenchmarkSequencePrepend(b *testing.B) {
+	for range b.N {
+		a, v, s := testAuthor("a"), Version{}, newSequence()
+		for range 100_000 {
+			apply(b, s, a, v, s.InsertAt(0, [][]byte{{'x'}}))
+		}
+	}
+}

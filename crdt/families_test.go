@@ -128,6 +128,17 @@ func TestSetForgetsKeys(t *testing.T) {
 	}
 }
 
+// An author who never lists what an add replaces must not pile up dots.
+func TestSetOneDotAnAuthor(t *testing.T) {
+	a, v, s := testAuthor("a"), Version{}, newSet()
+	for range 100 {
+		apply(t, s, a, v, Op{Kind: Add, Field: []byte("e")})
+	}
+	if got := s.Add([]byte("e")).Dots; len(got) != 1 || got[0] != (DotRun{a, 100, 1}) {
+		t.Errorf("dots: got %v, want the last", got)
+	}
+}
+
 func TestMalformedOps(t *testing.T) {
 	a := testAuthor("a")
 	long := []byte(strings.Repeat("x", MaxValue+1))

@@ -25,6 +25,7 @@ type Object interface {
 
 	// Delta encodes what changed after since, for a replica that has at least
 	// since; ctx is the context of this state. Delta(nil, ctx) is all of it.
+	// Equal states may encode differently.
 	Delta(since, ctx Version) []byte
 
 	// MergeDelta joins what Delta encoded; mine must dominate the since it was

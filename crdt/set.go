@@ -17,18 +17,21 @@ const dotSlotSize = AuthorSize + 8
 
 // setElem holds the live dots of an element: almost always one.
 type setElem struct {
+	key  string
 	dot  Dot
 	more []Dot
 }
 
-func (e setElem) each(f func(Dot)) {
+func (e *setElem) each(f func(Dot)) {
 	f(e.dot)
 	for _, d := range e.more {
 		f(d)
 	}
 }
 
-func (e setElem) has(d Dot) bool { return e.dot == d || slices.Contains(e.more, d) }
+func (e *setElem) any(f func(Dot) bool) bool { return f(e.dot) || slices.ContainsFunc(e.more, f) }
+
+func (e *setElem) has(d Dot) bool { return e.dot == d || slices.Contains(e.more, d) }
 
 // setRow is a row to write: put if live, deleted otherwise.
 type setRow struct {
@@ -38,7 +41,7 @@ type setRow struct {
 
 // SetState is a set of byte strings; an add wins over a concurrent remove.
 type SetState struct {
-	elems  map[string]setElem
+	elems  map[string]*setElem
 	order  sortedKeys // may hold elements that are gone
 	dots   int
 	dirty  map[Dot]setRow
@@ -48,7 +51,7 @@ type SetState struct {
 const setWeight = 128 // bytes an element takes besides its name
 
 func newSet() *SetState {
-	return &SetState{elems: map[string]setElem{}, dirty: map[Dot]setRow{}}
+	return &SetState{elems: map[string]*setElem{}, dirty: map[Dot]setRow{}}
 }
 
 // Family returns ORSet.
@@ -108,67 +111,60 @@ func (s *SetState) runs(elem []byte) []DotRun {
 	return runsOf(dots)
 }
 
-// insert adds a dot; false if it is there.
-func (s *SetState) insert(elem []byte, d Dot) (key string, ok bool) {
-	e, have := s.elems[string(elem)]
+// insert adds a dot to elem, which e is if it is present. It returns the
+// element, nil if the dot was there.
+func (s *SetState) insert(e *setElem, elem []byte, d Dot) *setElem {
 	switch {
-	case !have:
-		key = string(elem)
-		s.elems[key] = setElem{dot: d}
+	case e == nil:
+		e = &setElem{key: string(elem), dot: d}
+		s.elems[e.key] = e
 		if len(s.order.all) > 2*len(s.elems)+64 {
 			s.keys() // keys of removed elements piled up
 		}
-		s.order.add(key)
-		s.weight += setWeight + len(key)
+		s.order.add(e.key)
+		s.weight += setWeight + len(e.key)
 	case e.has(d):
-		return "", false
+		return nil
 	default:
-		key = string(elem)
 		e.more = append(e.more, d)
-		s.elems[key] = e
 	}
 	s.dots++
-	return key, true
+	return e
 }
 
-func (s *SetState) add(elem []byte, d Dot) bool {
-	key, ok := s.insert(elem, d)
-	if ok {
-		s.dirty[d] = setRow{key, true}
+func (s *SetState) add(e *setElem, elem []byte, d Dot) bool {
+	if e = s.insert(e, elem, d); e == nil {
+		return false
 	}
-	return ok
+	s.dirty[d] = setRow{e.key, true}
+	return true
 }
 
-// drop removes the dots of elem for which gone is true.
-func (s *SetState) drop(elem string, gone func(Dot) bool) bool {
-	e, ok := s.elems[elem]
-	if !ok {
+// drop removes the dots of e for which gone is true; e leaves the set with its
+// last dot.
+func (s *SetState) drop(e *setElem, gone func(Dot) bool) bool {
+	if !e.any(gone) {
 		return false
 	}
 	var keep []Dot
-	n := 0
 	e.each(func(d Dot) {
 		if !gone(d) {
 			keep = append(keep, d)
 			return
 		}
-		n++
+		s.dots--
 		if s.dirty[d].live {
 			delete(s.dirty, d) // never reached a row
 		} else {
-			s.dirty[d] = setRow{elem, false}
+			s.dirty[d] = setRow{e.key, false}
 		}
 	})
-	switch {
-	case n == 0:
-		return false
-	case len(keep) == 0:
-		delete(s.elems, elem)
-		s.weight -= setWeight + len(elem)
-	default:
-		s.elems[elem] = setElem{keep[0], keep[1:]}
+	if len(keep) == 0 {
+		delete(s.elems, e.key)
+		s.weight -= setWeight + len(e.key)
+		return true
 	}
-	s.dots -= n
+	e.dot, e.more = keep[0], keep[1:]
 	return true
 }
 
@@ -177,14 +173,19 @@ func (s *SetState) Apply(author Author, op *Op, ctx Version) (bool, error) {
 	if err := op.check(ORSet, author); err != nil {
 		return false, fmt.Errorf("crdt: apply to set: %w", err)
 	}
-	changed := false
-	if len(op.Dots) > 0 {
-		changed = s.drop(string(op.Field), func(d Dot) bool {
-			return slices.ContainsFunc(op.Dots, func(r DotRun) bool { return r.Contains(d) })
-		})
+	// An add also replaces the author's own older dots, listed or not: so an
+	// element has at most one dot an author, whatever an author sends.
+	gone := func(d Dot) bool {
+		return op.Kind == Add && d.Author == author && d.Seq < op.Seq ||
+			slices.ContainsFunc(op.Dots, func(r DotRun) bool { return r.Contains(d) })
 	}
+	e := s.elems[string(op.Field)]
+	changed := e != nil && s.drop(e, gone)
 	if d := (Dot{author, op.Seq}); op.Kind == Add && !ctx.Covers(d) {
-		changed = s.add(op.Field, d) || changed
+		if changed {
+			e = s.elems[string(op.Field)] // gone, maybe
+		}
+		changed = s.add(e, op.Field, d) || changed
 	}
 	return changed, nil
 }
@@ -204,7 +205,7 @@ func (s *SetState) Load(slot, cell []byte) error {
 	if d.Author.IsZero() || d.Seq == 0 || d.Seq > MaxSeq {
 		return fmt.Errorf("crdt: load set: bad dot %v", d)
 	}
-	s.insert(slot[:n], d)
+	s.insert(s.elems[string(slot[:n])], slot[:n], d)
 	return nil
 }
 

@@ -53,8 +53,8 @@ func (s *SetState) MergeDelta(delta []byte, mine, theirs Version) (bool, error) 
 		fresh[a.dot] = struct{}{}
 	}
 	changed := false
-	for elem := range s.elems {
-		changed = s.drop(elem, func(d Dot) bool {
+	for _, e := range s.elems {
+		changed = s.drop(e, func(d Dot) bool {
 			if !theirs.Covers(d) || live.has(d) {
 				return false
 			}
@@ -64,7 +64,7 @@ func (s *SetState) MergeDelta(delta []byte, mine, theirs Version) (bool, error) 
 	}
 	for _, a := range adds {
 		if !mine.Covers(a.dot) { // covered and absent: removed here
-			changed = s.add(a.elem, a.dot) || changed
+			changed = s.add(s.elems[string(a.elem)], a.elem, a.dot) || changed
 		}
 	}
 	return changed, nil

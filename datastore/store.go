@@ -2,6 +2,7 @@ package datastore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -281,14 +282,32 @@ func (s *Store) View() (*View, error) {
 	return &View{snap: snap}, nil
 }
 
-// Foreign is the go-datastore view for libraries that want one (libp2p's
-// peerstore). Its keys begin with '/', which no table of ours does. It is nil
-// for a store over Options.Storage.
-func (s *Store) Foreign() ds.Batching {
-	if s.view == nil {
-		return nil
+// Foreign is the go-datastore view for what libraries keep (libp2p's peers).
+// Its keys begin with '/', which no table of ours does. It serves a store with
+// a directory or in memory, not one over Options.Storage.
+func (s *Store) Foreign() Foreign { return Foreign{s} }
+
+// Foreign reads and writes go-datastore keys.
+type Foreign struct{ s *Store }
+
+// Get returns the value of key, or the go-datastore library's ErrNotFound.
+func (f Foreign) Get(ctx context.Context, key ds.Key) ([]byte, error) {
+	f.s.mu.RLock()
+	defer f.s.mu.RUnlock()
+	if f.s.view == nil {
+		return nil, ErrClosed
 	}
-	return s.view
+	return f.s.view.Get(ctx, key)
+}
+
+// Put writes a value, fsynced.
+func (f Foreign) Put(ctx context.Context, key ds.Key, value []byte) error {
+	f.s.mu.RLock()
+	defer f.s.mu.RUnlock()
+	if f.s.view == nil {
+		return ErrClosed
+	}
+	return f.s.view.Put(ctx, key, value)
 }
 
 // Size is the number of bytes on disk; 0 for a store in memory.

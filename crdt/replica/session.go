@@ -47,6 +47,8 @@ type session struct {
 	trickle  trickle
 	versions map[DatasetID]crdt.Version // as the peer last told us
 	equal    time.Time
+	sent     [32]byte // the last root we sent
+	heard    [32]byte // the last root of the peer's that was equal to ours
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
@@ -264,6 +266,9 @@ func root(shared []*Dataset) (digest [32]byte) {
 
 func (s *session) sendRoot() {
 	digest := root(s.shared())
+	s.mu.Lock()
+	s.sent = digest
+	s.mu.Unlock()
 	s.send(frame(frameRoot, digest[:]))
 }
 
@@ -272,12 +277,16 @@ func (s *session) onRoot(p []byte) error {
 		return fmt.Errorf("%w: root of %d bytes", ErrMalformed, len(p))
 	}
 	shared := s.shared()
-	if root(shared) == [32]byte(p) {
+	if digest := root(shared); digest == [32]byte(p) {
 		s.mu.Lock()
 		s.trickle.heard()
-		s.equal = s.r.now()
+		s.equal, s.heard = s.r.now(), digest
 		clear(s.versions)
+		known := s.sent == digest
 		s.mu.Unlock()
+		if !known {
+			s.sendRoot() // so that the peer knows it too, once
+		}
 		return nil
 	}
 	if len(shared) == 1 {
@@ -431,6 +440,14 @@ func (s *session) beacon() {
 	if due {
 		s.sendRoot()
 	}
+}
+
+// settled reports whether the peer has said that it holds what we hold.
+func (s *session) settled() bool {
+	digest := root(s.shared())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard == digest
 }
 
 // moved makes the next beacon come soon.

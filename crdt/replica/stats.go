@@ -31,15 +31,15 @@ type PeerState struct {
 
 // Peers are the peers with an open sync stream.
 func (r *Replica) Peers() []PeerState {
-	r.mu.Lock()
-	sessions := make([]*session, 0, len(r.sessions))
-	for _, s := range r.sessions {
-		sessions = append(sessions, s)
-	}
-	r.mu.Unlock()
-	states := make([]PeerState, 0, len(sessions))
-	for _, s := range sessions {
-		states = append(states, s.state())
-	}
+	var states []PeerState
+	r.eachSession(func(s *session) { states = append(states, s.state()) })
 	return states
+}
+
+// Settled reports whether every peer with an open sync stream has said that it
+// holds what this node holds.
+func (r *Replica) Settled() bool {
+	settled := r.queue.empty()
+	r.eachSession(func(s *session) { settled = settled && s.settled() })
+	return settled
 }
