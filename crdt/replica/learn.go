@@ -53,6 +53,7 @@ const (
 // that can be checked without history. It returns a token for Receive, so that
 // a signature is verified once.
 func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
+	r.stats.GossipIn.Add(uint64(len(message)))
 	e, err := parseGossip(message)
 	if err == nil {
 		err = r.admit(dataset, e)

@@ -185,3 +185,17 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
+
+// Ready is what a write would answer now, without waiting for room.
+func (r *Replica) Ready() error {
+	q := &r.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return ErrClosed
+	case q.failure != nil:
+		return fmt.Errorf("%w: %w", ErrBusy, q.failure)
+	}
+	return nil
+}

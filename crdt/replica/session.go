@@ -463,6 +463,7 @@ func (s *session) state() PeerState {
 	versions := maps.Clone(s.versions)
 	p := PeerState{Peer: s.peer, Equal: s.equal}
 	s.mu.Unlock()
+	p.Settled = s.settled()
 	for id, v := range versions {
 		if d := s.r.dataset(id); d != nil {
 			for a, seq := range d.Version() {

@@ -15,7 +15,7 @@ type Stats struct {
 	Forks                       atomic.Uint64 // entries that contradict a log
 	Repairs                     atomic.Uint64 // exchanges begun
 	EntriesRepaired             atomic.Uint64 // entries that came over a sync stream and were news
-	GossipOut                   atomic.Uint64 // bytes
+	GossipIn, GossipOut         atomic.Uint64 // bytes
 	SyncIn, SyncOut             atomic.Uint64 // bytes
 }
 
@@ -24,9 +24,10 @@ func (r *Replica) Stats() *Stats { return &r.stats }
 
 // PeerState is how far a peer is, as it last told us.
 type PeerState struct {
-	Peer   string
-	Behind uint64    // ops of shared datasets that we have and it has not
-	Equal  time.Time // when its state and ours were last seen equal; zero = never
+	Peer    string
+	Behind  uint64    // ops of shared datasets that we have and it has not
+	Equal   time.Time // when its state and ours were last seen equal; zero = never
+	Settled bool      // it has said that it holds what we hold now
 }
 
 // Peers are the peers with an open sync stream.

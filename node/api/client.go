@@ -1,0 +1,149 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+)
+
+// ErrNotRunning means that no node runs on the data directory.
+var ErrNotRunning = errors.New("no node is running on this data directory")
+
+// Client talks to the node of a data directory.
+type Client struct{ http http.Client }
+
+// Dial finds the node that runs on dir; ErrNotRunning if there is none.
+func Dial(dir string) (*Client, error) {
+	b, err := os.ReadFile(filepath.Join(dir, endpointFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotRunning
+	}
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	var e Endpoint
+	if err := json.Unmarshal(b, &e); err != nil {
+		return nil, fmt.Errorf("api: %s: %w", filepath.Join(dir, endpointFile), err)
+	}
+	conn, err := net.Dial("unix", e.Socket)
+	if err != nil {
+		return nil, ErrNotRunning // the file outlived its node
+	}
+	_ = conn.Close()
+	c := &Client{}
+	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", e.Socket)
+	}}
+	return c, nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
+	var r io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+		r = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path+"?"+query.Encode(), r)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("api: the node does not answer: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var f failure
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f); err != nil || f.Error == "" {
+		f.Error = resp.Status
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		return nil, wire{f.Error, ErrUsage}
+	case http.StatusNotFound:
+		return nil, wire{f.Error, ErrNotFound}
+	}
+	return nil, errors.New(f.Error)
+}
+
+// wire is an error of the node, as text, that is still told apart.
+type wire struct {
+	text string
+	is   error
+}
+
+func (w wire) Error() string        { return w.text }
+func (w wire) Is(target error) bool { return target == w.is }
+
+func fetch[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (v T, err error) {
+	resp, err := c.do(ctx, method, path, query, body)
+	if err != nil {
+		return v, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+		return v, fmt.Errorf("api: the node's answer: %w", err)
+	}
+	return v, nil
+}
+
+// Status asks for the node's status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return fetch[Status](ctx, c, "GET", "/v1/status", nil, nil)
+}
+
+// Peers asks for the connected peers.
+func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
+	return fetch[[]Peer](ctx, c, "GET", "/v1/peers", nil, nil)
+}
+
+func object(dataset, family, key string) url.Values {
+	return url.Values{"dataset": {dataset}, "family": {family}, "key": {key}}
+}
+
+// Get reads an object.
+func (c *Client) Get(ctx context.Context, dataset, family, key string) (Value, error) {
+	return fetch[Value](ctx, c, "GET", "/v1/data", object(dataset, family, key), nil)
+}
+
+// Change applies a change, and returns the value after it.
+func (c *Client) Change(ctx context.Context, change Change) (Value, error) {
+	return fetch[Value](ctx, c, "POST", "/v1/data", nil, change)
+}
+
+// Watch calls changed with the value now and after each change until ctx ends.
+func (c *Client) Watch(ctx context.Context, dataset, family, key string, changed func(Value) error) error {
+	resp, err := c.do(ctx, "GET", "/v1/watch", object(dataset, family, key), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	d := json.NewDecoder(resp.Body)
+	for {
+		var v Value
+		if err := d.Decode(&v); err != nil {
+			if errors.Is(err, io.EOF) {
+				return errors.New("api: the node stopped")
+			}
+			return fmt.Errorf("api: %w", err)
+		}
+		if err := changed(v); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// DefaultAddr is tried first for the TCP listener; if it is taken, any free
+// port of loopback serves.
+const DefaultAddr = "127.0.0.1:8420"
+
+const (
+	endpointFile = "api.json"
+	socketFile   = "api.sock"
+	// maxSocketPath is what fits every system's sockaddr_un.
+	maxSocketPath = 100
+)
+
+// Endpoint says how to reach a running node. It is the file api.json in the
+// data directory, mode 0600, present while the node runs.
+type Endpoint struct {
+	PID    int    `json:"pid"`
+	Socket string `json:"socket,omitempty"`
+	TCP    string `json:"tcp,omitempty"`
+	Token  string `json:"token"`
+}
+
+// Listeners are a node's open API listeners.
+type Listeners struct {
+	Endpoint
+	dir    string
+	tmp    string // of a socket that does not fit in dir
+	Socket net.Listener
+	TCP    net.Listener // nil if not asked for
+}
+
+// Listen opens the socket in dir and a TCP listener: on addr, or, if addr is
+// empty, on DefaultAddr or any free port.
+func Listen(dir, addr string) (_ *Listeners, err error) {
+	l := &Listeners{dir: dir}
+	defer func() {
+		if err != nil {
+			_ = l.Close()
+		}
+	}()
+	path, err := l.socketPath()
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	// The data directory is locked by us, so a socket that is there is a dead
+	// node's.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if l.Socket, err = net.Listen("unix", path); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	l.TCP, err = net.Listen("tcp", or(addr, DefaultAddr))
+	if err != nil && addr == "" {
+		l.TCP, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("api: %w: choose another --api address, or --api off", err)
+	}
+	secret := make([]byte, 16)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	l.Endpoint = Endpoint{PID: os.Getpid(), Socket: path, TCP: l.TCP.Addr().String(), Token: hex.EncodeToString(secret)}
+	b, err := json.Marshal(l.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, endpointFile), b, 0o600); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	return l, nil
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// socketPath is in dir, or, where dir's name is too long for a socket, in a
+// private temporary directory.
+func (l *Listeners) socketPath() (string, error) {
+	dir, err := filepath.Abs(l.dir)
+	if err != nil {
+		return "", err
+	}
+	if path := filepath.Join(dir, socketFile); len(path) <= maxSocketPath {
+		return path, nil
+	}
+	if l.tmp, err = os.MkdirTemp("", "numax-api-"+strconv.Itoa(os.Getpid())+"-"); err != nil {
+		return "", err
+	}
+	return filepath.Join(l.tmp, socketFile), nil
+}
+
+// Close closes the listeners and removes the files.
+func (l *Listeners) Close() error {
+	var errs []error
+	if l.Socket != nil {
+		errs = append(errs, l.Socket.Close())
+	}
+	if l.TCP != nil {
+		errs = append(errs, l.TCP.Close())
+	}
+	_ = os.Remove(filepath.Join(l.dir, endpointFile))
+	if l.tmp != "" {
+		errs = append(errs, os.RemoveAll(l.tmp))
+	}
+	for i, err := range errs {
+		if errors.Is(err, net.ErrClosed) {
+			errs[i] = nil
+		}
+	}
+	return errors.Join(errs...)
+}

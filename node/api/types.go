@@ -1,0 +1,165 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Errors that become HTTP statuses and exit codes.
+var (
+	ErrUsage    = errors.New("usage")     // the request makes no sense: 400
+	ErrNotFound = errors.New("not found") // no such dataset: 404
+)
+
+// Node is what the API serves. Methods may be called concurrently.
+type Node interface {
+	Status() Status
+	Peers() []Peer
+	// Get reads an object. The errors are ErrUsage and ErrNotFound, or ours.
+	Get(dataset, family, key string) (Value, error)
+	// Change applies a change and returns when it is on disk.
+	Change(ctx context.Context, c Change) (Value, error)
+	// Watch calls changed with the object's value now and after each change,
+	// until ctx ends or changed returns an error.
+	Watch(ctx context.Context, dataset, family, key string, changed func(Value) error) error
+}
+
+// Status is what a node says of itself.
+type Status struct {
+	PeerID   string    `json:"peer_id"`
+	Version  string    `json:"version"`
+	Network  string    `json:"network"`
+	Started  time.Time `json:"started"`
+	Addrs    []string  `json:"addrs"`
+	Peers    int       `json:"peers"`
+	Datasets []Dataset `json:"datasets"`
+	Store    int64     `json:"store_bytes"`
+	Failure  string    `json:"failure,omitempty"` // why writes do not reach the disk
+	Forks    uint64    `json:"forks"`
+	Rejected uint64    `json:"rejected"`
+}
+
+// Dataset is what a node holds of one dataset.
+type Dataset struct {
+	Name    string `json:"name"`
+	Ops     uint64 `json:"ops"` // in the log, of all authors
+	Authors int    `json:"authors"`
+	Digest  string `json:"digest"` // equal on nodes that hold the same log
+}
+
+// Peer is a connected peer.
+type Peer struct {
+	ID     string  `json:"peer_id"`
+	Addr   string  `json:"addr"`
+	RTT    float64 `json:"rtt_ms"`
+	Sync   bool    `json:"sync"`   // a sync stream is open
+	Behind uint64  `json:"behind"` // ops we have and it lacks, as it last said
+	Equal  bool    `json:"equal"`  // it holds what we hold, as it last said
+}
+
+// Change is a local write. What the fields mean depends on the verb:
+//
+//	set     lww-register: Args = value; lww-map: Args = field, value
+//	inc     counters: Args = [n], default 1; negative for pncounter only
+//	add     orset: Args = element; rga: Args = value, at the end
+//	remove  orset: Args = element; lww-map: Args = field; rga: Args = index from 0
+type Change struct {
+	Dataset string   `json:"dataset"`
+	Family  string   `json:"family"`
+	Key     string   `json:"key"`
+	Verb    string   `json:"verb"`
+	Args    []string `json:"args"`
+}
+
+// Value is an object's value: Count for counters, Text for a register (nil =
+// unset), Fields for a map, List for sets and sequences.
+type Value struct {
+	Family string            `json:"-"`
+	Key    string            `json:"-"`
+	Count  string            `json:"-"`
+	Text   *string           `json:"-"`
+	Fields map[string]string `json:"-"`
+	List   []string          `json:"-"`
+}
+
+type valueJSON struct {
+	Family string          `json:"family"`
+	Key    string          `json:"key"`
+	Value  json.RawMessage `json:"value"`
+}
+
+// MarshalJSON writes {"family":…,"key":…,"value":…} with the value as a
+// number, string or null, object, or array.
+func (v Value) MarshalJSON() ([]byte, error) {
+	var x any
+	switch v.Family {
+	case "gcounter", "pncounter":
+		x = json.RawMessage(v.Count)
+	case "lww-register":
+		x = v.Text
+	case "lww-map":
+		x = v.Fields
+	default:
+		x = slices.Concat([]string{}, v.List)
+	}
+	raw, err := json.Marshal(x)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(valueJSON{v.Family, v.Key, raw})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	var j valueJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	*v = Value{Family: j.Family, Key: j.Key}
+	switch j.Family {
+	case "gcounter", "pncounter":
+		v.Count = string(bytes.TrimSpace(j.Value))
+		_, err := strconv.ParseFloat(v.Count, 64)
+		return err
+	case "lww-register":
+		return json.Unmarshal(j.Value, &v.Text)
+	case "lww-map":
+		return json.Unmarshal(j.Value, &v.Fields)
+	default:
+		return json.Unmarshal(j.Value, &v.List)
+	}
+}
+
+// String is the printed form: k = 42, k = value, k = <unset>, k = {a=1, b=2},
+// k = [x, y].
+func (v Value) String() string {
+	switch v.Family {
+	case "gcounter", "pncounter":
+		return v.Key + " = " + v.Count
+	case "lww-register":
+		if v.Text == nil {
+			return v.Key + " = <unset>"
+		}
+		return v.Key + " = " + *v.Text
+	case "lww-map":
+		var parts []string
+		for k, x := range v.Fields {
+			parts = append(parts, k+"="+x)
+		}
+		slices.SortFunc(parts, func(a, b string) int {
+			ka, _, _ := strings.Cut(a, "=")
+			kb, _, _ := strings.Cut(b, "=")
+			return strings.Compare(ka, kb)
+		})
+		return fmt.Sprintf("%s = {%s}", v.Key, strings.Join(parts, ", "))
+	default:
+		return fmt.Sprintf("%s = [%s]", v.Key, strings.Join(v.List, ", "))
+	}
+}

@@ -1,0 +1,73 @@
+package node
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/p2p"
+)
+
+// Files of a data directory.
+const (
+	identityFile = "identity.pem"
+	storeDir     = "db"
+	codeDir      = "cache"
+)
+
+// Config of a node. The zero values of the optional fields are the defaults
+// of the command.
+type Config struct {
+	Data      string   // data directory
+	Listen    []string // p2p.ParseListen; empty = p2p.DefaultListen
+	Bootstrap []string // p2p.ParsePeer
+	Network   string   // name of the open network
+	Datasets  []string // replicated datasets; guests use the first
+	MDNS      bool     // look for nodes on this machine and the LAN
+	Offline   bool     // no network
+	NoSync    bool     // no network, and crdt_* calls answer -5
+
+	API           string // host:port, "off", or "" for the default
+	Observability string // host:port; "" = off
+	Pprof         bool   // serve /debug/pprof there too
+
+	ShutdownTimeout time.Duration
+	Version         string // of the build
+}
+
+// Validate checks everything that can be checked without acting.
+func (c *Config) Validate() error {
+	if c.Data == "" {
+		return fmt.Errorf("data: no directory given")
+	}
+	if c.Network == "" || len(c.Network) > replica.MaxDatasetName {
+		return fmt.Errorf("network: want a name of 1 to %d bytes", replica.MaxDatasetName)
+	}
+	if len(c.Datasets) == 0 {
+		return fmt.Errorf("dataset: want at least one name")
+	}
+	for _, d := range c.Datasets {
+		if d == "" || len(d) > replica.MaxDatasetName {
+			return fmt.Errorf("dataset %q: want a name of 1 to %d bytes", d, replica.MaxDatasetName)
+		}
+	}
+	for _, s := range c.Listen {
+		if _, err := p2p.ParseListen(s); err != nil {
+			return err
+		}
+	}
+	for _, s := range c.Bootstrap {
+		if _, err := p2p.ParsePeer(s); err != nil {
+			return err
+		}
+	}
+	if c.ShutdownTimeout < 0 {
+		return fmt.Errorf("shutdown-timeout: %v is negative", c.ShutdownTimeout)
+	}
+	return nil
+}
+
+func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }
+
+func (c *Config) networked() bool { return !c.Offline && !c.NoSync }

@@ -1,0 +1,151 @@
+package node
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are read from the rooms' own counters when they are scraped, but for
+// those of guests, which are counted as they run.
+type metrics struct {
+	registry   *prometheus.Registry
+	guestCalls *prometheus.CounterVec
+	guestTime  *prometheus.CounterVec
+	guestRuns  *prometheus.CounterVec
+}
+
+func newMetrics(n *Node) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	m.guestCalls = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "numax_guest_calls_total", Help: "Host calls made by guests."}, []string{"module", "call"})
+	m.guestTime = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "numax_guest_call_seconds_total", Help: "Time spent in host calls."}, []string{"module", "call"})
+	m.guestRuns = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "numax_guest_runs_total", Help: "Module runs by outcome."}, []string{"module", "outcome"})
+	m.registry.MustRegister(m.guestCalls, m.guestTime, m.guestRuns, nodeCollector{n},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("numax_"+name, help, labels, nil)
+}
+
+var (
+	descOps      = desc("ops_total", "Ops applied, by where they were made.", "origin")
+	descEntries  = desc("entries_total", "Entries put in the log, by where they were made.", "origin")
+	descCommits  = desc("commits_total", "Fsynced batches.")
+	descBytes    = desc("sync_bytes_total", "Bytes by cause and direction.", "cause", "direction")
+	descNetwork  = desc("network_bytes_total", "Bytes over all connections.", "direction")
+	descRepairs  = desc("repairs_total", "Exchanges begun.")
+	descRepaired = desc("repaired_entries_total", "Entries that came by repair and were news.")
+	descRejected = desc("rejected_entries_total", "Malformed or forged entries.")
+	descForks    = desc("forks_total", "Entries that contradict a log.")
+	descDropped  = desc("gossip_dropped_total", "Gossip messages lost in this node's queues.")
+	descStore    = desc("store_bytes", "Size of the store on disk.")
+	descPeers    = desc("peers", "Connected peers.")
+	descLag      = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer")
+	descHealthy  = desc("writable", "1 while writes reach the disk.")
+)
+
+type nodeCollector struct{ n *Node }
+
+func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
+		descRepaired, descRejected, descForks, descDropped, descStore, descPeers, descLag, descHealthy} {
+		c <- d
+	}
+}
+
+func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	s := x.n.state.replica.Stats()
+	count(descOps, s.OpsLocal.Load(), "local")
+	count(descOps, s.OpsRemote.Load(), "remote")
+	count(descEntries, s.EntriesLocal.Load(), "local")
+	count(descEntries, s.EntriesRemote.Load(), "remote")
+	count(descCommits, s.Commits.Load())
+	count(descBytes, s.GossipOut.Load(), "gossip", "out")
+	count(descBytes, s.GossipIn.Load(), "gossip", "in")
+	count(descBytes, s.SyncIn.Load(), "repair", "in")
+	count(descBytes, s.SyncOut.Load(), "repair", "out")
+	count(descRepairs, s.Repairs.Load())
+	count(descRepaired, s.EntriesRepaired.Load())
+	count(descRejected, s.Rejected.Load())
+	count(descForks, s.Forks.Load())
+	gauge(descStore, float64(x.n.state.store.Size()))
+	healthy := 1.0
+	if x.n.state.replica.Failure() != nil {
+		healthy = 0
+	}
+	gauge(descHealthy, healthy)
+	if x.n.host == nil {
+		return
+	}
+	in, out := x.n.host.Traffic()
+	count(descNetwork, uint64(in), "in")
+	count(descNetwork, uint64(out), "out")
+	count(descDropped, x.n.host.Dropped())
+	gauge(descPeers, float64(len(x.n.host.Connected())))
+	for _, p := range x.n.state.replica.Peers() {
+		gauge(descLag, float64(p.Behind), p.Peer)
+	}
+}
+
+// observer counts a guest's calls.
+func (m *metrics) observer(module string) func(call string, took time.Duration) {
+	type pair struct{ calls, time prometheus.Counter }
+	known := make(map[string]pair) // a guest makes one call at a time
+	return func(call string, took time.Duration) {
+		p, ok := known[call]
+		if !ok {
+			p = pair{m.guestCalls.WithLabelValues(module, call), m.guestTime.WithLabelValues(module, call)}
+			known[call] = p
+		}
+		p.calls.Inc()
+		p.time.Add(took.Seconds())
+	}
+}
+
+// observability serves /health (the process answers), /ready (writes reach
+// the disk), /metrics, and with Config.Pprof /debug/pprof.
+func (n *Node) observability() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok", "") })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		if err := n.state.replica.Ready(); err != nil {
+			answer(w, http.StatusServiceUnavailable, "not ready", err.Error())
+			return
+		}
+		answer(w, http.StatusOK, "ready", "")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.metrics.registry, promhttp.HandlerOpts{}))
+	if n.cfg.Pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+func answer(w http.ResponseWriter, code int, status, reason string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(struct {
+		Status string `json:"status"`
+		Reason string `json:"reason,omitempty"`
+	}{status, reason})
+}

@@ -1,0 +1,289 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/api"
+	"github.com/numax-mesh/numax/p2p"
+)
+
+// Node is an open node. Open, then Run; guests may run while Run does.
+type Node struct {
+	*Data
+	cfg     Config
+	log     *slog.Logger
+	id      string
+	started time.Time
+	state   *state
+	host    *p2p.Host // nil without a network
+	mesh    *mesh
+	api     *api.Listeners // nil if off
+	observe net.Listener   // nil if off
+	metrics *metrics
+}
+
+// Open opens the data directory, the listeners and the API. On an error
+// nothing stays open.
+func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if len(cfg.Listen) == 0 {
+		cfg.Listen = p2p.DefaultListen()
+	}
+	n := &Node{cfg: cfg, log: log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			_ = n.close()
+		}
+	}()
+	key, err := makeData(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	if n.id, err = p2p.PeerID(key); err != nil {
+		return nil, err
+	}
+	// The mesh is made first and filled when the host is there: the store's
+	// lock must be held before a port is taken, and the host keeps its known
+	// peers in the store.
+	n.mesh = newMesh()
+	if n.state, err = openState(&cfg, n.mesh, key, log); err != nil {
+		return nil, err
+	}
+	n.Data = &Data{n.state.replica}
+	n.metrics = newMetrics(n)
+	if cfg.networked() {
+		if err := n.openHost(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.API != "off" {
+		if n.api, err = api.Listen(cfg.Data, cfg.API); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Observability != "" {
+		if n.observe, err = net.Listen("tcp", cfg.Observability); err != nil {
+			return nil, fmt.Errorf("observability: %w: choose another --observability-listen address", err)
+		}
+	}
+	return n, nil
+}
+
+func (n *Node) openHost() error {
+	network := replica.OpenNetwork(n.cfg.Network)
+	host, err := p2p.New(p2p.Config{
+		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen, Bootstrap: n.cfg.Bootstrap,
+		Discover: n.cfg.MDNS, Known: n.state.store.Foreign(), Agent: "numax/" + n.cfg.Version, Log: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.host = host
+	n.mesh.host = host
+	return n.mesh.start(network, n.state.replica)
+}
+
+// ID is the node's peer ID.
+func (n *Node) ID() string { return n.id }
+
+// Addrs are the node's addresses, as --bootstrap takes them.
+func (n *Node) Addrs() []string {
+	if n.host == nil {
+		return []string{}
+	}
+	return n.host.Addrs()
+}
+
+// API is where the API is served: host:port, or "" if it is off.
+func (n *Node) API() string {
+	if n.api == nil {
+		return ""
+	}
+	return n.api.Endpoint.TCP
+}
+
+// Observability is where metrics are served; "" if they are not.
+func (n *Node) Observability() string {
+	if n.observe == nil {
+		return ""
+	}
+	return n.observe.Addr().String()
+}
+
+// Run serves until ctx ends. Then it stops taking requests, puts what was
+// accepted on disk, gives connected peers a moment to take the last of it, and
+// closes everything.
+func (n *Node) Run(ctx context.Context) error {
+	// The layers stop from the outside in: each context outlives the ones
+	// that use its layer.
+	store, stopStore := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStore()
+	network, stopNetwork := context.WithCancel(store)
+	defer stopNetwork()
+
+	var replicaRun, hostRun, servers sync.WaitGroup
+	var replicaErr error
+	replicaRun.Go(func() { replicaErr = n.state.replica.Run(store) })
+	if n.host != nil {
+		hostRun.Go(func() { _ = n.host.Run(network) })
+	}
+	for _, s := range n.servers() {
+		servers.Go(func() { s.run(ctx, n.log) })
+	}
+	<-ctx.Done()
+	servers.Wait()
+	n.drain(store)
+	stopNetwork()
+	hostRun.Wait()
+	stopStore()
+	replicaRun.Wait()
+	if err := errors.Join(replicaErr, n.close()); err != nil {
+		return fmt.Errorf("shutdown: %w", err)
+	}
+	return nil
+}
+
+// drainTime is what connected peers get to take the last writes.
+const drainTime = time.Second
+
+func (n *Node) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	if err := n.state.replica.Sync(ctx); err != nil {
+		return // Run says why
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !n.state.replica.Settled() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) close() error {
+	var errs []error
+	if n.api != nil {
+		errs = append(errs, n.api.Close())
+	}
+	if n.observe != nil {
+		if err := n.observe.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	if n.state != nil {
+		errs = append(errs, n.state.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// server is one HTTP listener.
+type server struct {
+	name string
+	l    net.Listener
+	h    http.Handler
+}
+
+func (n *Node) servers() []server {
+	var all []server
+	if n.api != nil {
+		all = append(all,
+			server{"api socket", n.api.Socket, api.Handler(n, "")},
+			server{"api", n.api.TCP, api.Handler(n, n.api.Token)})
+	}
+	if n.observe != nil {
+		all = append(all, server{"observability", n.observe, n.observability()})
+	}
+	return all
+}
+
+// Times of the HTTP servers.
+const (
+	readHeaderTime = 10 * time.Second
+	closeTime      = time.Second
+)
+
+func (s server) run(ctx context.Context, log *slog.Logger) {
+	srv := &http.Server{
+		Handler: s.h, ReadHeaderTimeout: readHeaderTime,
+		// Requests end with the node, watches too.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	stop := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close()
+		}
+	})
+	defer stop()
+	if err := srv.Serve(s.l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		log.Error("server ended", "server", s.name, "err", err)
+	}
+}
+
+// Status implements api.Node.
+func (n *Node) Status() api.Status {
+	s := api.Status{
+		PeerID: n.id, Version: n.cfg.Version, Network: n.cfg.Network, Started: n.started, Addrs: n.Addrs(),
+		Store: n.state.store.Size(), Datasets: []api.Dataset{},
+		Forks: n.state.replica.Stats().Forks.Load(), Rejected: n.state.replica.Stats().Rejected.Load(),
+	}
+	if n.host != nil {
+		s.Peers = len(n.host.Connected())
+	}
+	if err := n.state.replica.Failure(); err != nil {
+		s.Failure = err.Error()
+	}
+	for _, d := range n.state.replica.Datasets() {
+		digest := d.Digest()
+		x := api.Dataset{Name: d.Name(), Digest: hex.EncodeToString(digest[:8])}
+		for _, seq := range d.Version() {
+			x.Ops += seq
+			x.Authors++
+		}
+		s.Datasets = append(s.Datasets, x)
+	}
+	return s
+}
+
+// Peers implements api.Node.
+func (n *Node) Peers() []api.Peer {
+	if n.host == nil {
+		return nil
+	}
+	sync := make(map[string]replica.PeerState)
+	for _, p := range n.state.replica.Peers() {
+		sync[p.Peer] = p
+	}
+	var peers []api.Peer
+	for _, p := range n.host.Connected() {
+		s, ok := sync[p.ID]
+		peers = append(peers, api.Peer{
+			ID: p.ID, Addr: p.Addr, RTT: float64(p.RTT.Microseconds()) / 1000,
+			Sync: ok, Behind: s.Behind, Equal: s.Settled,
+		})
+	}
+	return peers
+}
+
+// Registry has the node's metrics.
+func (n *Node) Registry() *prometheus.Registry { return n.metrics.registry }

@@ -1,0 +1,74 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/datastore"
+	"github.com/numax-mesh/numax/p2p"
+)
+
+// state is a data directory, opened: the identity, the store and the replica
+// over it.
+type state struct {
+	key     ed25519.PrivateKey
+	store   *datastore.Store
+	replica *replica.Replica
+}
+
+func openState(cfg *Config, mesh replica.Mesh, key ed25519.PrivateKey, log *slog.Logger) (*state, error) {
+	store, err := datastore.Open(cfg.file(storeDir), datastore.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if !store.WasClean() {
+		log.Info("the last stop was not clean; checking the logs")
+	}
+	r, err := replica.Open(replica.Options{
+		Store: store, Key: key, Network: replica.OpenNetwork(cfg.Network), Mesh: mesh, Log: log,
+	})
+	if err == nil && !cfg.NoSync {
+		for _, name := range cfg.Datasets {
+			if _, err = r.Dataset(name); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		_ = store.Close()
+		return nil, err
+	}
+	return &state{key, store, r}, nil
+}
+
+// makeData makes the data directory and reads the identity in it.
+func makeData(cfg *Config) (ed25519.PrivateKey, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, explainData(cfg.Data, err)
+	}
+	key, err := p2p.LoadIdentity(cfg.file(identityFile))
+	if err != nil {
+		return nil, explainData(cfg.Data, err)
+	}
+	return key, nil
+}
+
+func explainData(dir string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("data directory %s: %w: make it writable for this user, or use another --data", dir, err)
+	case errors.Is(err, fs.ErrExist), notDir(dir):
+		return fmt.Errorf("data directory %s: it is a file: use another --data", dir)
+	}
+	return err
+}
+
+func notDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
