@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	ds "github.com/ipfs/go-datastore"
@@ -38,16 +39,17 @@ const (
 
 // Errors that callers tell apart.
 var (
-	ErrNotFound  = errors.New("datastore: not found")
-	ErrLocked    = errors.New("in use by another process")
-	ErrNewer     = errors.New("written by a newer numax-node")
-	ErrNotNumax  = errors.New("not a numax datastore")
-	ErrDamaged   = errors.New("damaged")
-	ErrDiskFull  = errors.New("disk full")
-	ErrClosed    = errors.New("datastore: closed")
-	keyMagic     = []byte("!magic")
-	keyClean     = []byte("!clean")
-	syncedWrites = &opt.WriteOptions{Sync: true}
+	ErrNotFound    = errors.New("datastore: not found")
+	ErrLocked      = errors.New("in use by another process")
+	ErrNewer       = errors.New("written by a newer numax-node")
+	ErrNotNumax    = errors.New("not a numax datastore")
+	ErrDamaged     = errors.New("damaged")
+	ErrDiskFull    = errors.New("disk full")
+	ErrClosed      = errors.New("datastore: closed")
+	errNeedsReopen = errors.New("datastore: write: an earlier write failed; reopen first")
+	keyMagic       = []byte("!magic")
+	keyClean       = []byte("!clean")
+	syncedWrites   = &opt.WriteOptions{Sync: true}
 )
 
 // Options of Open.
@@ -78,6 +80,10 @@ type Store struct {
 	db    *leveldb.DB
 	view  *dsleveldb.Datastore // nil with Options.Storage
 	clean bool
+
+	// failed is set by a failed Write until Reopen. LevelDB itself would take
+	// the next batch after a failed fsync, under a number it used already.
+	failed atomic.Bool
 }
 
 // Open opens or creates the store in dir; "" keeps it in memory.
@@ -137,9 +143,10 @@ func (s *Store) open() error {
 	return nil
 }
 
-// probe opens an existing store read-only first. go-ds-leveldb answers a
-// corrupted manifest with a silent recovery that may drop rows; a read-only
-// open reports it instead.
+// probe opens an existing store without go-ds-leveldb first, which answers a
+// corrupted manifest or a missing table with a silent recovery that drops rows.
+// A read-only open would not notice a missing table. It also replays the
+// journal, so the second open is quick.
 func (s *Store) probe() error {
 	if s.dir == "" {
 		return nil
@@ -148,7 +155,6 @@ func (s *Store) probe() error {
 		return s.probeLost()
 	}
 	o := levelOptions()
-	o.ReadOnly = true
 	db, err := leveldb.OpenFile(s.dir, &o)
 	if err != nil {
 		return err
@@ -245,7 +251,11 @@ func (s *Store) Write(b *Batch) error {
 	if s.db == nil {
 		return ErrClosed
 	}
+	if s.failed.Load() {
+		return errNeedsReopen
+	}
 	if err := s.db.Write(&b.b, syncedWrites); err != nil {
+		s.failed.Store(true)
 		return fmt.Errorf("datastore: write %d rows: %w", b.Len(), explain(s.dir, err))
 	}
 	return nil
@@ -253,7 +263,8 @@ func (s *Store) Write(b *Batch) error {
 
 // Reopen closes and opens LevelDB again, which is how writing goes on after a
 // failed Write. Writing the failed batch once more is then safe: it is all
-// there already or not at all. No View may be open.
+// there already or not at all. If it fails too, rows can still be read as far
+// as the disk allows. No View may be open.
 func (s *Store) Reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -261,10 +272,30 @@ func (s *Store) Reopen() error {
 		return errors.New("datastore: reopen: a store in memory cannot be reopened")
 	}
 	_ = s.closeDB() // its error is the one that made us reopen
+	s.failed.Store(false)
 	if err := s.open(); err != nil {
+		s.failed.Store(true)
+		s.openToRead()
 		return fmt.Errorf("datastore: reopen %s: %w", s.name(), explain(s.dir, err))
 	}
 	return nil
+}
+
+// openToRead lets reads go on while opening fails because the disk takes no
+// writes, which a full one does for hours.
+func (s *Store) openToRead() {
+	o := levelOptions()
+	o.ReadOnly = true
+	var db *leveldb.DB
+	var err error
+	if s.opt.Storage != nil {
+		db, err = leveldb.Open(s.opt.Storage, &o)
+	} else {
+		db, err = leveldb.OpenFile(s.dir, &o)
+	}
+	if err == nil {
+		s.db = db
+	}
 }
 
 // View pins the rows as they are now. Close it soon: it keeps deleted rows on
