@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/numax-mesh/numax/node"
+	"github.com/numax-mesh/numax/node/api"
+)
+
+// dataAccess is what the data commands need; a running node's API and an
+// opened data directory both give it.
+type dataAccess interface {
+	Get(ctx context.Context, dataset, family, key string) (api.Value, error)
+	Change(ctx context.Context, c api.Change) (api.Value, error)
+}
+
+func newData() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "data", Short: "Read and change replicated objects",
+		Long: "Read and change replicated objects, through the running node of --data or, with none running,\n" +
+			"on the data directory itself. FAMILY is gcounter, pncounter, lww-register, lww-map, orset or rga.",
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		dataGet(),
+		dataChange("set", "set FAMILY KEY [FIELD] VALUE", "Set a register, or a field of a map", 3, 4),
+		dataChange("inc", "inc FAMILY KEY [N]", "Add N (default 1) to a counter; a pncounter takes negative N", 2, 3),
+		dataChange("add", "add FAMILY KEY VALUE", "Add an element to a set, or to the end of a sequence", 3, 3),
+		dataChange("remove", "remove FAMILY KEY WHAT", "Remove an element of a set, a field of a map, or the nth of a sequence", 3, 3),
+		dataWatch(),
+	)
+	return cmd
+}
+
+func noSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s: unknown command %q: see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// addObject adds the flags that say which data.
+func addObject(cmd *cobra.Command) {
+	f := cmd.Flags()
+	addSettings(f)
+	for _, s := range table {
+		if s.name != "data" && s.name != "dataset" && s.name != "network" {
+			_ = f.MarkHidden(s.name)
+		}
+	}
+	f.Lookup("dataset").Usage = "`name` of the dataset"
+	addJSON(cmd)
+}
+
+// open finds the running node or opens the data directory.
+func open(cmd *cobra.Command) (a dataAccess, dataset string, done func() error, err error) {
+	s, err := loadSettings(cmd.Flags())
+	if err != nil {
+		return nil, "", nil, err
+	}
+	cfg, err := s.node()
+	if err != nil {
+		return nil, "", nil, err
+	}
+	dataset = cfg.Datasets[0]
+	c, err := api.Dial(cfg.Data)
+	if err == nil {
+		return c, dataset, func() error { return nil }, nil
+	}
+	if !errors.Is(err, api.ErrNotRunning) {
+		return nil, "", nil, err
+	}
+	if _, err := os.Stat(cfg.Data); err != nil && cmd.Name() == "get" {
+		return nil, "", nil, fmt.Errorf("data directory %s: %w: name one with --data", cfg.Data, errors.Unwrap(err))
+	}
+	d, closer, err := node.OpenData(cfg)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	return offlineData{d}, dataset, closer.Close, nil
+}
+
+type offlineData struct{ *node.Data }
+
+func (o offlineData) Get(_ context.Context, dataset, family, key string) (api.Value, error) {
+	return o.Data.Get(dataset, family, key)
+}
+
+func printValue(cmd *cobra.Command, v api.Value) error {
+	if wantsJSON(cmd) {
+		return printJSON(v)
+	}
+	_, err := fmt.Println(v)
+	return err
+}
+
+func dataGet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "get FAMILY KEY", Short: "Print an object", Args: exactly(2, "FAMILY KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withData(cmd, func(a dataAccess, dataset string) (api.Value, error) {
+				return a.Get(cmd.Context(), dataset, args[0], args[1])
+			})
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func withData(cmd *cobra.Command, act func(a dataAccess, dataset string) (api.Value, error)) error {
+	a, dataset, done, err := open(cmd)
+	if err != nil {
+		return err
+	}
+	v, err := act(a, dataset)
+	if err := errors.Join(err, done()); err != nil {
+		return err
+	}
+	return printValue(cmd, v)
+}
+
+func dataChange(verb, use, short string, least, most int) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < least || len(args) > most {
+				return usagef("data %s: want %s", verb, use)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withData(cmd, func(a dataAccess, dataset string) (api.Value, error) {
+				return a.Change(cmd.Context(), api.Change{
+					Dataset: dataset, Family: args[0], Key: args[1], Verb: verb, Args: args[2:],
+				})
+			})
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func dataWatch() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "watch FAMILY KEY", Short: "Print an object now and whenever it changes, until stopped",
+		Args: exactly(2, "FAMILY KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := loadSettings(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			c, err := dial(&s)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			err = c.Watch(ctx, s.Dataset[0], args[0], args[1], func(v api.Value) error { return printValue(cmd, v) })
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func dial(s *settings) (*api.Client, error) {
+	c, err := api.Dial(s.Data)
+	if errors.Is(err, api.ErrNotRunning) {
+		return nil, fmt.Errorf("data directory %s: %w: start one with numax-node up --data %s", s.Data, err, s.Data)
+	}
+	return c, err
+}

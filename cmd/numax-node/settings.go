@@ -1,0 +1,282 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/knadh/koanf/v2"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/numax-mesh/numax/node"
+)
+
+// settings are what flags, environment and the TOML file can say; the three
+// use the same names.
+type settings struct {
+	Data            string        `koanf:"data" toml:"data"`
+	Listen          []string      `koanf:"listen" toml:"listen"`
+	Bootstrap       []string      `koanf:"bootstrap" toml:"bootstrap"`
+	Network         string        `koanf:"network" toml:"network"`
+	Dataset         []string      `koanf:"dataset" toml:"dataset"`
+	NoMDNS          bool          `koanf:"no-mdns" toml:"no-mdns"`
+	Offline         bool          `koanf:"offline" toml:"offline"`
+	NoSync          bool          `koanf:"no-sync" toml:"no-sync"`
+	API             string        `koanf:"api" toml:"api"`
+	Observability   string        `koanf:"observability-listen" toml:"observability-listen"`
+	Pprof           bool          `koanf:"pprof" toml:"pprof"`
+	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" toml:"shutdown-timeout"`
+	LogLevel        string        `koanf:"log-level" toml:"log-level"`
+	LogFormat       string        `koanf:"log-format" toml:"log-format"`
+}
+
+// setting is one of them: its name, default, and what it means.
+type setting struct {
+	name  string
+	value any
+	help  string
+}
+
+// table is the single list of settings, in the order of the config file.
+var table = []setting{
+	{"data", "./numax-data", "`directory` for the identity and everything stored; one node each"},
+	{"listen", []string{}, "`address` to listen on: a multiaddr or host:port; repeatable (default every interface, a free port)"},
+	{"bootstrap", []string{}, "`multiaddr` of a node to connect to, ending in /p2p/<peer id>; repeatable"},
+	{"network", "numax", "`name` of the open network to be part of"},
+	{"dataset", []string{"default"}, "`name` of a dataset to replicate; repeatable; modules use the first"},
+	{"no-mdns", false, "do not look for nodes on the LAN and on this machine"},
+	{"offline", false, "no network: state changes and is kept, and goes to the others the next time"},
+	{"no-sync", false, "no network, and crdt_* calls answer -5"},
+	{"api", "", "`host:port` of the API, or off (default 127.0.0.1:8420 or any free port)"},
+	{"observability-listen", "", "`host:port` for /health, /ready and /metrics (default off)"},
+	{"pprof", false, "serve /debug/pprof on the observability address too"},
+	{"shutdown-timeout", 30 * time.Second, "how long a graceful stop may take"},
+	{"log-level", "info", "debug, info, warn or error"},
+	{"log-format", "text", "text or json"},
+}
+
+// aliases are other spellings of flags.
+var aliases = map[string]string{"datastore-path": "data", "peer": "bootstrap"}
+
+func addSettings(f *pflag.FlagSet) {
+	for _, s := range table {
+		switch v := s.value.(type) {
+		case string:
+			f.String(s.name, v, s.help)
+		case []string:
+			f.StringArray(s.name, v, s.help)
+		case bool:
+			f.Bool(s.name, v, s.help)
+		case time.Duration:
+			f.Duration(s.name, v, s.help)
+		}
+	}
+	f.String("config", "", "TOML `file` with these settings (see: numax-node config init)")
+	f.CountP("verbose", "v", "log more: the same as --log-level debug")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if to, ok := aliases[name]; ok {
+			name = to
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
+// layer is one source of settings for koanf.
+type layer map[string]any
+
+// ReadBytes implements koanf.Provider.
+func (layer) ReadBytes() ([]byte, error) { return nil, fmt.Errorf("not bytes") }
+
+// Read implements koanf.Provider.
+func (l layer) Read() (map[string]any, error) { return l, nil }
+
+// loadSettings merges defaults, file, environment and flags, later ones first.
+func loadSettings(f *pflag.FlagSet) (settings, error) {
+	var s settings
+	k := koanf.New("\x00") // names are flat
+	defaults := layer{}
+	for _, x := range table {
+		defaults[x.name] = x.value
+	}
+	layers := []layer{defaults}
+	if file, _ := f.GetString("config"); file != "" {
+		l, err := readConfig(file)
+		if err != nil {
+			return s, err
+		}
+		layers = append(layers, l)
+	}
+	layers = append(layers, readEnv(), readFlags(f))
+	for _, l := range layers {
+		if err := k.Load(l, nil); err != nil {
+			return s, err
+		}
+	}
+	err := k.UnmarshalWithConf("", &s, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		Result: &s, TagName: "koanf", WeaklyTypedInput: true,
+		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
+	}})
+	if err != nil {
+		return s, usagef("settings: %w", err)
+	}
+	return s, nil
+}
+
+func readFlags(f *pflag.FlagSet) layer {
+	l := layer{}
+	f.Visit(func(x *pflag.Flag) {
+		if i := slices.IndexFunc(table, func(s setting) bool { return s.name == x.Name }); i >= 0 {
+			if many, ok := x.Value.(pflag.SliceValue); ok {
+				l[x.Name] = many.GetSlice()
+			} else {
+				l[x.Name] = x.Value.String()
+			}
+		}
+	})
+	if n, err := f.GetCount("verbose"); err == nil && n > 0 {
+		l["log-level"] = "debug"
+	}
+	return l
+}
+
+// readEnv reads NUMAX_LISTEN or NX_LISTEN for listen, and so on; lists are
+// separated by commas.
+func readEnv() layer {
+	l := layer{}
+	for _, s := range table {
+		name := strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+		v, ok := os.LookupEnv("NUMAX_" + name)
+		if !ok {
+			v, ok = os.LookupEnv("NX_" + name)
+		}
+		if !ok {
+			continue
+		}
+		if _, many := s.value.([]string); many {
+			l[s.name] = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+		} else {
+			l[s.name] = v
+		}
+	}
+	return l
+}
+
+func readConfig(file string) (layer, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	l := layer{}
+	if err := toml.Unmarshal(b, (*map[string]any)(&l)); err != nil {
+		var where *toml.DecodeError
+		if errors.As(err, &where) {
+			row, col := where.Position()
+			return nil, fmt.Errorf("config %s:%d:%d: %s", file, row, col, where.Error())
+		}
+		return nil, fmt.Errorf("config %s: %w", file, err)
+	}
+	for name, v := range l {
+		i := slices.IndexFunc(table, func(s setting) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("config %s: unknown key %q: did you mean %q?", file, name, nearest(name))
+		}
+		if err := sameKind(table[i].value, v); err != nil {
+			return nil, fmt.Errorf("config %s: %s: %w", file, name, err)
+		}
+	}
+	return l, nil
+}
+
+func sameKind(want, got any) error {
+	switch want.(type) {
+	case []string:
+		list, ok := got.([]any)
+		for _, x := range list {
+			if _, str := x.(string); !str {
+				ok = false
+			}
+		}
+		if !ok {
+			return fmt.Errorf("want a list of strings, got %v", got)
+		}
+	case bool:
+		if _, ok := got.(bool); !ok {
+			return fmt.Errorf("want true or false, got %v", got)
+		}
+	case time.Duration:
+		s, ok := got.(string)
+		if _, err := time.ParseDuration(s); !ok || err != nil {
+			return fmt.Errorf("want a duration such as \"30s\", got %v", got)
+		}
+	default:
+		if _, ok := got.(string); !ok {
+			return fmt.Errorf("want a string, got %v", got)
+		}
+	}
+	return nil
+}
+
+// nearest is the setting whose name is closest to a mistyped one.
+func nearest(name string) string {
+	best, at := len(name)+100, ""
+	for _, s := range table {
+		if d := editDistance(name, s.name); d < best {
+			best, at = d, s.name
+		}
+	}
+	return at
+}
+
+// editDistance is the Levenshtein distance in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
+
+// node is the configuration of a node, checked.
+func (s *settings) node() (node.Config, error) {
+	c := node.Config{
+		Data: s.Data, Listen: s.Listen, Bootstrap: s.Bootstrap, Network: s.Network, Datasets: s.Dataset,
+		MDNS: !s.NoMDNS, Offline: s.Offline, NoSync: s.NoSync, API: s.API,
+		Observability: s.Observability, Pprof: s.Pprof, ShutdownTimeout: s.ShutdownTimeout, Version: version,
+	}
+	if err := c.Validate(); err != nil {
+		return c, usageError{err}
+	}
+	return c, nil
+}
+
+func (s *settings) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, usagef("log-level %q: want debug, info, warn or error", s.LogLevel)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch s.LogFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
+	}
+	return nil, usagef("log-format %q: want text or json", s.LogFormat)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/numax-mesh/numax/node/api"
+)
+
+func newStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show what the running node is and holds", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := client(cmd)
+			if err != nil {
+				return err
+			}
+			s, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(s)
+			}
+			return printStatus(s)
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func printStatus(s api.Status) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "peer id\t%s\n", s.PeerID)
+	fmt.Fprintf(w, "version\t%s\n", s.Version)
+	fmt.Fprintf(w, "network\t%s (open)\n", s.Network)
+	fmt.Fprintf(w, "up for\t%s\n", time.Since(s.Started).Round(time.Second))
+	fmt.Fprintf(w, "peers\t%d\n", s.Peers)
+	fmt.Fprintf(w, "store\t%d bytes\n", s.Store)
+	for _, a := range s.Addrs {
+		fmt.Fprintf(w, "address\t%s\n", a)
+	}
+	for _, d := range s.Datasets {
+		fmt.Fprintf(w, "dataset\t%s: %d ops of %d authors, digest %s\n", d.Name, d.Ops, d.Authors, d.Digest)
+	}
+	if s.Rejected > 0 {
+		fmt.Fprintf(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
+	}
+	if s.Forks > 0 {
+		fmt.Fprintf(w, "forks\t%d entries contradict their author's log: two nodes share one identity and data\n", s.Forks)
+	}
+	if s.Failure != "" {
+		fmt.Fprintf(w, "FAILING\t%s\n", s.Failure)
+	}
+	return w.Flush()
+}
+
+func newPeers() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "peers", Short: "Show the connected peers and how far they are", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := client(cmd)
+			if err != nil {
+				return err
+			}
+			peers, err := c.Peers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(peers)
+			}
+			if len(peers) == 0 {
+				_, err := fmt.Println("no peers")
+				return err
+			}
+			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "PEER ID\tADDRESS\tRTT\tSTATE")
+			for _, p := range peers {
+				fmt.Fprintf(w, "%s\t%s\t%.1f ms\t%s\n", p.ID, p.Addr, p.RTT, peerState(p))
+			}
+			return w.Flush()
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func peerState(p api.Peer) string {
+	switch {
+	case !p.Sync:
+		return "no sync stream"
+	case p.Equal:
+		return "equal"
+	case p.Behind > 0:
+		return fmt.Sprintf("%d ops behind", p.Behind)
+	}
+	return "syncing"
+}
+
+func client(cmd *cobra.Command) (*api.Client, error) {
+	s, err := loadSettings(cmd.Flags())
+	if err != nil {
+		return nil, err
+	}
+	return dial(&s)
+}
