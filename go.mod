@@ -18,6 +18,7 @@ require (
 	github.com/syndtr/goleveldb v1.0.0
 	github.com/tetratelabs/wazero v1.12.0
 	github.com/zeebo/blake3 v0.2.4
+	go.uber.org/goleak v1.3.0
 	pgregory.net/rapid v1.3.0
 )
 

@@ -80,6 +80,7 @@ type Store struct {
 	db    *leveldb.DB
 	view  *dsleveldb.Datastore // nil with Options.Storage
 	clean bool
+	done  bool // closed for good
 
 	// failed is set by a failed Write until Reopen. LevelDB itself would take
 	// the next batch after a failed fsync, under a number it used already.
@@ -271,6 +272,9 @@ func (s *Store) Reopen() error {
 	if s.dir == "" && s.opt.Storage == nil {
 		return errors.New("datastore: reopen: a store in memory cannot be reopened")
 	}
+	if s.done {
+		return ErrClosed
+	}
 	_ = s.closeDB() // its error is the one that made us reopen
 	s.failed.Store(false)
 	if err := s.open(); err != nil {
@@ -366,6 +370,7 @@ func (s *Store) Close() error {
 	err := s.Write(&b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.done = true
 	if cerr := s.closeDB(); err == nil {
 		err = cerr
 	}
@@ -379,6 +384,7 @@ func (s *Store) Close() error {
 func (s *Store) Crash() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.done = true
 	return s.closeDB()
 }
 

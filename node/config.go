@@ -20,7 +20,7 @@ const (
 // of the command.
 type Config struct {
 	Data      string   // data directory
-	Listen    []string // p2p.ParseListen; empty = p2p.DefaultListen
+	Listen    []string // p2p.ParseListen; empty: every interface, a free port
 	Bootstrap []string // p2p.ParsePeer
 	Network   string   // name of the open network
 	Datasets  []string // replicated datasets; guests use the first

@@ -39,9 +39,6 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if len(cfg.Listen) == 0 {
-		cfg.Listen = p2p.DefaultListen()
-	}
 	n := &Node{cfg: cfg, log: log, started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -83,6 +80,7 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 }
 
 func (n *Node) openHost() error {
+	p2p.RouteLibraryLogs(n.log)
 	network := replica.OpenNetwork(n.cfg.Network)
 	host, err := p2p.New(p2p.Config{
 		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen, Bootstrap: n.cfg.Bootstrap,

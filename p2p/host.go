@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -37,11 +38,11 @@ const (
 	connGrace = 20 * time.Second
 )
 
-// Config of a Host. Key, Tag and Listen are required.
+// Config of a Host. Key and Tag are required.
 type Config struct {
 	Key       ed25519.PrivateKey
 	Tag       string   // nodes with the same tag look for each other; [a-z0-9]{1,15}
-	Listen    []string // see ParseListen
+	Listen    []string // see ParseListen; each must open. Empty: DefaultListen, of which one must
 	Bootstrap []string // see ParsePeer
 	Discover  bool     // look for nodes on this machine and, unless all Listen is loopback, on the LAN
 	Nearby    string   // where the nodes of this machine meet; default NearbyDir()
@@ -79,6 +80,10 @@ type Host struct {
 func New(cfg Config) (_ *Host, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	strict := len(cfg.Listen) > 0
+	if !strict {
+		cfg.Listen = DefaultListen()
 	}
 	var listen []ma.Multiaddr
 	for _, s := range cfg.Listen {
@@ -120,9 +125,10 @@ func New(cfg Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("p2p: listen on %v: %w", cfg.Listen, explainListen(err))
 	}
-	if got := h.host.Network().ListenAddresses(); len(got) == 0 {
+	if missing := notOpen(listen, h.host.Network().ListenAddresses()); strict && len(missing) > 0 {
 		_ = h.host.Close()
-		return nil, fmt.Errorf("p2p: listen on %v: no address could be opened", cfg.Listen)
+		return nil, fmt.Errorf("p2p: listen on %v: cannot open %v: another program has this port, or the address "+
+			"is not of this machine; choose another, or port 0 for any free one", cfg.Listen, missing)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.pubsub, err = newPubSub(h.ctx, h); err != nil {
@@ -132,6 +138,28 @@ func New(cfg Config) (_ *Host, err error) {
 	}
 	h.known = newKnown(h, bootstrap)
 	return h, nil
+}
+
+// notOpen are the wanted addresses that no listener has.
+func notOpen(want, got []ma.Multiaddr) []ma.Multiaddr {
+	return slices.DeleteFunc(slices.Clone(want), func(w ma.Multiaddr) bool {
+		return slices.ContainsFunc(got, func(g ma.Multiaddr) bool { return sameListener(w, g) })
+	})
+}
+
+// sameListener reports whether got is what listening on want can give: the
+// same address, but for a port of 0.
+func sameListener(want, got ma.Multiaddr) bool {
+	w, g := strings.Split(want.String(), "/"), strings.Split(got.String(), "/")
+	if len(w) != len(g) {
+		return false
+	}
+	for i := range w {
+		if w[i] != g[i] && !(w[i] == "0" && i > 0 && (w[i-1] == "tcp" || w[i-1] == "udp")) {
+			return false
+		}
+	}
+	return true
 }
 
 func explainListen(err error) error {

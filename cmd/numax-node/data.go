@@ -32,7 +32,7 @@ func newData() *cobra.Command {
 	cmd.AddCommand(
 		dataGet(),
 		dataChange("set", "set FAMILY KEY [FIELD] VALUE", "Set a register, or a field of a map", 3, 4),
-		dataChange("inc", "inc FAMILY KEY [N]", "Add N (default 1) to a counter; a pncounter takes negative N", 2, 3),
+		dataChange("inc", "inc FAMILY KEY [N]", "Add N (default 1) to a counter; a pncounter takes a negative N, after --", 2, 3),
 		dataChange("add", "add FAMILY KEY VALUE", "Add an element to a set, or to the end of a sequence", 3, 3),
 		dataChange("remove", "remove FAMILY KEY WHAT", "Remove an element of a set, a field of a map, or the nth of a sequence", 3, 3),
 		dataWatch(),

@@ -9,10 +9,15 @@ import (
 
 // checkLogs walks every author's log after an unclean stop. LevelDB drops
 // damaged journal records without a word; a hole in a hash-linked log shows
-// them. What is behind a hole is given up: of other authors it is pulled again
-// from the peers, and if it was our own this node writes on as a new replica,
-// so that no seq is used twice.
+// them. What is behind a hole is given up and pulled again from the peers.
+//
+// The lost batch held rows of objects too, and rows written after it may
+// already answer to ops that will come a second time (a removal of an element
+// whose add is lost). So the state is made again from the logs, and this node
+// writes on as a new replica: its old log is one of those to replay.
 func (d *Dataset) checkLogs() error {
+	holes := false
+	var b datastore.Batch
 	for a, row := range d.durable {
 		end, err := d.walk(a)
 		if err != nil {
@@ -23,22 +28,44 @@ func (d *Dataset) checkLogs() error {
 		}
 		d.r.log.Error("the disk lost entries; peers that have them will send them again",
 			"dataset", d.name, "author", a, "from", end.have+1, "to", row.have)
-		end.applied = min(row.applied, end.have)
+		d.restore(a, end)
+		holes = true
+	}
+	if !holes {
+		return nil
+	}
+	// The objects go first: after a crash in between the holes are found again.
+	if err := d.dropObjects(); err != nil {
+		return err
+	}
+	for a, l := range d.durable {
+		l.applied = 0
+		d.restore(a, l)
 		id := a.Bytes()
+		b.Put(datastore.VersionKey(d.id, id[:]), l.append(nil))
+	}
+	d.r.newAuthor(&b)
+	d.become(d.r.Author())
+	return d.r.store.Write(&b)
+}
+
+// dropRows is how many object rows are deleted in one batch.
+const dropRows = 1 << 14
+
+func (d *Dataset) dropObjects() error {
+	for {
 		var b datastore.Batch
-		b.Put(datastore.VersionKey(d.id, id[:]), end.append(nil))
+		err := datastore.ScanPrefix(d.r.store, datastore.ObjectsPrefix(d.id), func(k, _ []byte) bool {
+			b.Delete(k)
+			return b.Len() < dropRows
+		})
+		if err != nil || b.Len() == 0 {
+			return err
+		}
 		if err := d.r.store.Write(&b); err != nil {
 			return err
 		}
-		d.restore(a, end)
-		if a == d.self {
-			if err := d.r.newAuthor(); err != nil {
-				return err
-			}
-			d.become(d.r.Author())
-		}
 	}
-	return nil
 }
 
 // walk follows an author's chain from its beginning to its end or first hole.

@@ -20,6 +20,7 @@ const (
 // of a failed attempt is on disk, and nothing that was accepted is lost.
 // Meanwhile new writes get ErrBusy and reads go on.
 func (r *Replica) commitLoop(ctx context.Context) error {
+	defer r.queue.end()
 	window := minWindow
 	for {
 		select {
@@ -82,12 +83,9 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 		}
 	}
 	if r.rotate.Swap(false) {
-		err = r.becomeNew()
+		r.becomeNew(&b)
 	}
 	r.cut.Unlock()
-	if err != nil {
-		return 0, fmt.Errorf("replica: new replica id: %w", err)
-	}
 
 	for _, p := range parts {
 		if err := p.seal(r); err != nil {
@@ -106,22 +104,21 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 	r.queue.done(ticket)
 	for _, p := range parts {
 		p.announce(r)
+		p.d.applySpilled()
 	}
 	return ops, nil
 }
 
-// becomeNew goes on as a new author. Replica.cut is held whole, and nothing of
-// the old author is pending.
-func (r *Replica) becomeNew() error {
-	if err := r.newAuthor(); err != nil {
-		return err
-	}
+// becomeNew goes on as a new author, whose id reaches the disk with the batch
+// that is being cut, so before its first entry. Replica.cut is held whole, and
+// nothing of the old author is pending.
+func (r *Replica) becomeNew(b *datastore.Batch) {
+	r.newAuthor(b)
 	for _, d := range r.Datasets() {
 		d.mu.Lock()
 		d.become(r.Author())
 		d.mu.Unlock()
 	}
-	return nil
 }
 
 // queueRotation asks the committer for a new replica id.

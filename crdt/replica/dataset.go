@@ -31,6 +31,7 @@ type Dataset struct {
 	logs    map[crdt.Author]logHead
 	durable map[crdt.Author]logState
 	hashes  map[authorHash]crdt.Author
+	intents map[authorHash]map[intent]struct{}
 
 	// The state: what the objects contain. applied is their causal context;
 	// of our own author it runs ahead of logs by the ops not yet in an entry.
@@ -98,6 +99,7 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		logs:    make(map[crdt.Author]logHead),
 		durable: make(map[crdt.Author]logState),
 		hashes:  make(map[authorHash]crdt.Author),
+		intents: make(map[authorHash]map[intent]struct{}),
 		applied: make(crdt.Version),
 		news:    make(map[crdt.Author]struct{}),
 		watches: make(map[*Watch]struct{}),
@@ -133,7 +135,15 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 			d.parked.stored(a)
 		}
 	}
-	d.applyReady(context.Background())
+	if err := d.loadIntents(); err != nil {
+		return nil, err
+	}
+	d.applyReady()
+	for h := range d.intents {
+		if a, ok := d.hashes[h]; ok {
+			d.fulfil(context.Background(), a)
+		}
+	}
 	return d, nil
 }
 

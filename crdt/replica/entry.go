@@ -151,7 +151,7 @@ func splitEntry(b []byte, headOnly bool) (*Entry, []byte, error) {
 		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(b), MaxEntry)
 	}
 	n, w := binary.Uvarint(b)
-	if w <= 0 || n > maxHeader || uint64(len(b)-w) < n+signatureSize {
+	if w <= 0 || w > 1 && b[w-1] == 0 || n > maxHeader || uint64(len(b)-w) < n+signatureSize {
 		return nil, nil, fmt.Errorf("%w: truncated", ErrMalformed)
 	}
 	header := b[w : w+int(n)]

@@ -32,7 +32,7 @@ func (r *Replica) Receive(ctx context.Context, from string, token any) {
 	}
 	got, err := d.learn(ctx, e)
 	if err != nil {
-		r.log.Warn("cannot learn an entry", "dataset", d.name, "from", from, "err", err)
+		r.log.Debug("cannot learn an entry", "dataset", d.name, "from", from, "err", err) // repair brings it
 		return
 	}
 	if got == LearnedGap {
@@ -91,13 +91,11 @@ func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 	if err := d.r.queue.admit(ctx); err != nil {
 		return LearnedNothing, err
 	}
-	got, fresh := d.accept(e)
-	if fresh {
-		d.fulfil(ctx, e.Author)
-	}
+	got := d.accept(e)
 	if got == LearnedNews {
 		d.r.observe(e.Time)
-		d.applyReady(ctx)
+		d.fulfil(ctx, e.Author)
+		d.applyReady()
 	}
 	return got, nil
 }
@@ -108,7 +106,7 @@ func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 //	firstSeq ≤ have       known, or a fork
 //	firstSeq = have+1     fits, if prev is the head
 //	firstSeq > have+1     a gap: parked
-func (d *Dataset) accept(e *Entry) (got Learned, fresh bool) {
+func (d *Dataset) accept(e *Entry) (got Learned) {
 	d.r.cut.RLock()
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
@@ -119,7 +117,7 @@ func (d *Dataset) accept(e *Entry) (got Learned, fresh bool) {
 				"the data directory was copied or restored; writing on as a new replica", "dataset", d.name)
 			d.r.queueRotation()
 		}
-		return LearnedNothing, false
+		return LearnedNothing
 	}
 	for next := e; next != nil; next = d.parked.takeAhead(e.Author, d.logs[e.Author].have+1) {
 		switch l := d.logs[e.Author]; {
@@ -128,7 +126,7 @@ func (d *Dataset) accept(e *Entry) (got Learned, fresh bool) {
 				d.r.stats.Forks.Add(1)
 				d.r.log.Error("an author signed two logs", "dataset", d.name, "author", e.Author, "seq", next.Last())
 			}
-			return got, fresh
+			return got
 		case next.First > l.have+1, next.headOnly:
 			if !next.headOnly {
 				d.parked.putAhead(next)
@@ -136,14 +134,13 @@ func (d *Dataset) accept(e *Entry) (got Learned, fresh bool) {
 			if got == LearnedNothing {
 				got = LearnedGap
 			}
-			return got, fresh
+			return got
 		case next.Prev != l.head:
 			d.r.stats.Forks.Add(1)
 			d.r.log.Error("an entry does not continue its author's log", "dataset", d.name, "author", e.Author, "seq", next.First)
-			return got, fresh
+			return got
 		}
 		if _, known := d.logs[e.Author]; !known {
-			fresh = true
 			d.hashes[hashAuthor(e.Author)] = e.Author
 		}
 		d.logs[e.Author] = logHead{next.Last(), next.ID}
@@ -156,12 +153,13 @@ func (d *Dataset) accept(e *Entry) (got Learned, fresh bool) {
 		d.r.stats.EntriesRemote.Add(1)
 		got = LearnedNews
 	}
-	return got, fresh
+	return got
 }
 
-// applyReady applies every entry of the log whose deps are met.
-func (d *Dataset) applyReady(ctx context.Context) {
-	for ctx.Err() == nil {
+// applyReady applies every entry of the log whose deps are met. It does not
+// end with the stream that brought them: nobody would come back for the rest.
+func (d *Dataset) applyReady() {
+	for !d.r.queue.isClosed() {
 		e, err := d.nextReady()
 		if err == nil && e == nil {
 			return
@@ -173,6 +171,20 @@ func (d *Dataset) applyReady(ctx context.Context) {
 			d.r.log.Error("cannot apply an entry", "dataset", d.name, "err", err)
 			return
 		}
+	}
+}
+
+// applySpilled goes on with logs that are read back from disk, after a commit
+// put more of them there.
+func (d *Dataset) applySpilled() {
+	d.mu.Lock()
+	spilled := false
+	for _, w := range d.parked.waiting {
+		spilled = spilled || w.spilled && len(w.entries) == 0
+	}
+	d.mu.Unlock()
+	if spilled {
+		d.applyReady()
 	}
 }
 

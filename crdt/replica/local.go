@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/numax-mesh/numax/crdt"
-	"github.com/numax-mesh/numax/datastore"
 )
 
 // Limits of what a local write may hold; crdt's decoder enforces the same.
@@ -113,57 +112,20 @@ func (d *Dataset) DeleteElement(ctx context.Context, key, id string) error {
 		})
 		return err
 	}
-	if _, _, ok := parseElementID(id); !ok {
-		return d.r.queue.admit(ctx) // no element will ever have this id
-	}
-	if err := d.r.queue.admit(ctx); err != nil {
-		return err
+	h, _, ok := parseElementID(id)
+	if err := d.r.queue.admit(ctx); err != nil || !ok {
+		return err // no element will ever have an id that is not ok
 	}
 	d.r.cut.RLock()
-	defer d.r.cut.RUnlock()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	k := d.intentKey(id, key)
-	d.extra = append(d.extra, row{k, []byte{}})
-	d.r.queue.push(len(k))
+	_, came := d.hashes[h] // since we looked
+	if !came {
+		d.intend(h, intent{id, key})
+	}
+	d.mu.Unlock()
+	d.r.cut.RUnlock()
+	if came {
+		return d.DeleteElement(ctx, key, id)
+	}
 	return nil
-}
-
-// An intent is a deletion that waits for its element's author:
-//
-//	r‖dataset 16‖element id 32‖sequence key → empty
-func (d *Dataset) intentKey(id, key string) []byte {
-	return append(append(datastore.IntentPrefix(d.id), id...), key...)
-}
-
-// fulfil carries out the deletions that waited for author a, and forgets them.
-func (d *Dataset) fulfil(ctx context.Context, a crdt.Author) {
-	prefix := datastore.IntentPrefix(d.id)
-	type intent struct{ id, key string }
-	var found []intent
-	err := datastore.ScanPrefix(d.r.store, prefix, func(k, _ []byte) bool {
-		if k = k[len(prefix):]; len(k) >= ElementIDSize {
-			id := string(k[:ElementIDSize])
-			if h, _, ok := parseElementID(id); ok && h == hashAuthor(a) {
-				found = append(found, intent{id, string(k[ElementIDSize:])})
-			}
-		}
-		return true
-	})
-	for _, x := range found {
-		if err == nil {
-			err = d.DeleteElement(ctx, x.key, x.id)
-		}
-		if err == nil {
-			d.r.cut.RLock()
-			d.mu.Lock()
-			d.extra = append(d.extra, row{key: d.intentKey(x.id, x.key)})
-			d.r.queue.push(len(x.key))
-			d.mu.Unlock()
-			d.r.cut.RUnlock()
-		}
-	}
-	if err != nil {
-		d.r.log.Warn("a remembered deletion waits on", "dataset", d.name, "err", err)
-	}
 }

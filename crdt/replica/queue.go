@@ -43,7 +43,8 @@ type queue struct {
 	waiting int           // callers of sync
 	failure error         // why commits do not succeed at present
 	closed  bool          // no more tickets
-	moved   chan struct{} // closed and replaced when durable, failure or closed changes
+	ended   bool          // the last commit is over
+	moved   chan struct{} // closed and replaced when one of the above changes
 }
 
 func (q *queue) init() {
@@ -131,6 +132,21 @@ func (q *queue) close() {
 	q.broadcast()
 }
 
+// end comes after close and the last commit: what is not on disk now never
+// will be.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.broadcast()
+}
+
+func (q *queue) isClosed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
 func (q *queue) broadcast() {
 	close(q.moved)
 	q.moved = make(chan struct{})
@@ -144,6 +160,9 @@ func (q *queue) sync(ctx context.Context) error {
 	q.waiting++
 	defer func() { q.waiting-- }()
 	for q.durable < want {
+		if q.ended {
+			return ErrClosed
+		}
 		if q.failure != nil {
 			return fmt.Errorf("%w: %w", ErrBusy, q.failure)
 		}
@@ -159,9 +178,6 @@ func (q *queue) sync(ctx context.Context) error {
 		q.mu.Lock()
 		if err != nil {
 			return err
-		}
-		if q.closed && q.durable < want {
-			return ErrClosed
 		}
 	}
 	return nil

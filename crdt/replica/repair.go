@@ -5,10 +5,9 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/numax-mesh/numax/crdt"
 )
 
 // Times of the repair schedule.
@@ -36,6 +35,7 @@ type dial struct {
 	running bool
 	wait    time.Duration
 	next    time.Time
+	blamed  time.Time // no stream in either direction until then
 }
 
 // gap notes a hole that from's message showed.
@@ -151,7 +151,7 @@ func (r *Replica) dialPeers(ctx context.Context, wg *sync.WaitGroup) {
 		wg.Go(func() { r.converse(ctx, p) })
 	}
 	for p, d := range r.dials {
-		if !present[p] && !d.running && now.After(d.next) {
+		if !present[p] && !d.running && now.After(d.blamed) {
 			delete(r.dials, p) // it starts afresh when it comes back
 		}
 	}
@@ -160,10 +160,11 @@ func (r *Replica) dialPeers(ctx context.Context, wg *sync.WaitGroup) {
 // converse opens a stream to a peer and talks until it ends.
 func (r *Replica) converse(ctx context.Context, peer string) {
 	stream, err := r.mesh.Open(ctx, peer)
-	began := r.now()
+	greeted := false
 	if err == nil {
-		err = r.talk(ctx, peer, stream)
+		greeted, err = r.talk(ctx, peer, stream)
 	}
+	gone := !slices.Contains(r.mesh.Peers(), peer)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.dials[peer]
@@ -171,16 +172,21 @@ func (r *Replica) converse(ctx context.Context, peer string) {
 		return
 	}
 	d.running = false
-	if r.now().Sub(began) > dialMax {
-		d.wait = dialMin
+	if greeted {
+		d.wait = dialMin // it works; what broke it was the network
+	}
+	if gone && r.now().After(d.blamed) {
+		delete(r.dials, peer) // it starts afresh when it comes back
+		return
 	}
 	wait := d.wait
 	d.wait = min(2*d.wait, dialMax)
-	if errors.Is(err, ErrMalformed) || errors.Is(err, errProtocol) {
+	if errors.Is(err, errProtocol) {
 		wait = blameTime
 	}
-	if next := r.now().Add(wait); next.After(d.next) {
-		d.next = next
+	d.next = r.now().Add(wait)
+	if d.blamed.After(d.next) {
+		d.next = d.blamed
 	}
 }
 
@@ -189,16 +195,19 @@ func (r *Replica) converse(ctx context.Context, peer string) {
 func (r *Replica) Serve(ctx context.Context, peer string, stream io.ReadWriteCloser) error {
 	r.mu.Lock()
 	d := r.dials[peer]
-	blamed := d != nil && !d.running && r.now().Before(d.next) && d.wait > dialMax
+	blamed := d != nil && r.now().Before(d.blamed)
 	r.mu.Unlock()
 	if blamed {
 		_ = stream.Close()
 		return errors.New("replica: this peer sent malformed bytes lately")
 	}
-	return r.talk(ctx, peer, stream)
+	_, err := r.talk(ctx, peer, stream)
+	return err
 }
 
-func (r *Replica) talk(ctx context.Context, peer string, stream io.ReadWriteCloser) error {
+// talk runs a session. greeted means that the peer speaks our protocol and is
+// of our network.
+func (r *Replica) talk(ctx context.Context, peer string, stream io.ReadWriteCloser) (greeted bool, err error) {
 	defer stream.Close()
 	s := newSession(r, peer, stream)
 	r.mu.Lock()
@@ -208,15 +217,19 @@ func (r *Replica) talk(ctx context.Context, peer string, stream io.ReadWriteClos
 	if old != nil {
 		_ = old.stream.Close()
 	}
-	err := s.run(ctx)
+	err = s.run(ctx)
 	r.mu.Lock()
 	if r.sessions[peer] == s {
 		delete(r.sessions, peer)
 	}
 	if errors.Is(err, ErrMalformed) {
-		// Blamed: a wait above dialMax marks the peer for Serve too.
-		r.dials[peer] = &dial{running: r.dials[peer] != nil && r.dials[peer].running,
-			wait: dialMax + 1, next: r.now().Add(blameTime)}
+		d := r.dials[peer]
+		if d == nil {
+			d = &dial{wait: dialMin}
+			r.dials[peer] = d
+		}
+		d.blamed = r.now().Add(blameTime)
+		d.next = d.blamed
 	}
 	r.mu.Unlock()
 	switch {
@@ -225,7 +238,7 @@ func (r *Replica) talk(ctx context.Context, peer string, stream io.ReadWriteClos
 	case err != nil && ctx.Err() == nil:
 		r.log.Debug("sync stream ended", "peer", peer, "err", err)
 	}
-	return err
+	return s.greeted, err
 }
 
 // versionMoved makes every session's beacon come soon.
@@ -243,17 +256,5 @@ func (r *Replica) eachSession(f func(*session)) {
 	r.mu.Unlock()
 	for _, s := range all {
 		f(s)
-	}
-}
-
-// checkSelf looks for our own author in a peer's version: if the peer knows
-// more of us than we do, this directory is a copy or an old backup.
-func (d *Dataset) checkSelf(version crdt.Version) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if version[d.self] > d.applied[d.self] {
-		d.r.log.Error("a peer knows more of this node's writes than this node: "+
-			"the data directory was copied or restored; writing on as a new replica", "dataset", d.name)
-		d.r.queueRotation()
 	}
 }

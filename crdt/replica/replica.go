@@ -107,13 +107,20 @@ func Open(o Options) (*Replica, error) {
 			return nil, fmt.Errorf("replica: open dataset %q: %w", name, err)
 		}
 	}
+	for _, d := range r.datasets {
+		if d.self != r.author { // a dataset that was loaded later found a hole
+			d.become(r.author)
+		}
+	}
 	return r, nil
 }
 
 func (r *Replica) loadAuthor() error {
 	id, err := r.store.Get(infoReplicaID)
 	if errors.Is(err, datastore.ErrNotFound) {
-		return r.newAuthor()
+		var b datastore.Batch
+		r.newAuthor(&b)
+		return r.store.Write(&b)
 	}
 	if err != nil {
 		return err
@@ -133,21 +140,15 @@ func (r *Replica) authorOf(replicaID []byte) crdt.Author {
 }
 
 // newAuthor gives this store a new replica id, and so a new, empty log: the
-// way to go on when seqs of the old one may be in use elsewhere.
-func (r *Replica) newAuthor() error {
+// way to go on when seqs of the old one may be in use elsewhere. The caller
+// writes b before any entry of the new author.
+func (r *Replica) newAuthor(b *datastore.Batch) {
 	id := make([]byte, replicaIDSize)
-	if _, err := rand.Read(id); err != nil {
-		return err
-	}
-	var b datastore.Batch
+	_, _ = rand.Read(id) // never fails
 	b.Put(infoReplicaID, id)
-	if err := r.store.Write(&b); err != nil {
-		return err
-	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.author = r.authorOf(id)
-	r.mu.Unlock()
-	return nil
 }
 
 // Author is whom this store's entries are by.

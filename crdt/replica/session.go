@@ -21,7 +21,8 @@ import (
 const (
 	wantCredit  = 1 << 20 // bytes a peer may send ahead of what we have learned
 	maxCredit   = 16 << 20
-	maxServes   = 64 // wants of a peer that are served at once
+	creditStep  = wantCredit / 4 // what was learned before it is credited
+	maxServes   = 64             // wants of a peer that are served at once
 	maxControl  = 256
 	helloWait   = 10 * time.Second
 	streamBytes = 64 << 10
@@ -37,18 +38,25 @@ type session struct {
 
 	control chan []byte   // frames to send before any entry
 	wake    chan struct{} // there may be something to serve, or a beacon is due earlier
+	greeted bool          // the peer's hello was right; written by read, read after run
 
 	mu       sync.Mutex // guards the fields below
 	theirs   map[DatasetID]bool
 	serves   []*serve // in the order of their turn
 	wants    map[DatasetID]uint64
-	asked    map[uint64]*Dataset // our open wants by channel
+	asked    map[uint64]*asked // our open wants by channel
 	channel  uint64
 	trickle  trickle
 	versions map[DatasetID]crdt.Version // as the peer last told us
 	equal    time.Time
 	sent     [32]byte // the last root we sent
 	heard    [32]byte // the last root of the peer's that was equal to ours
+}
+
+// asked is a want of ours that the peer answers.
+type asked struct {
+	d    *Dataset
+	owed uint64 // bytes learned and not yet credited; only read uses it
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
@@ -58,7 +66,7 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		wake:     make(chan struct{}, 1),
 		theirs:   make(map[DatasetID]bool),
 		wants:    make(map[DatasetID]uint64),
-		asked:    make(map[uint64]*Dataset),
+		asked:    make(map[uint64]*asked),
 		versions: make(map[DatasetID]crdt.Version),
 	}
 }
@@ -186,6 +194,7 @@ func (s *session) read(ctx context.Context) error {
 		subtle.ConstantTimeCompare(p[1:], s.r.network[:]) != 1 {
 		return errProtocol
 	}
+	s.greeted = true
 	for {
 		kind, p, err := readFrame(r)
 		if err == nil {
@@ -326,7 +335,7 @@ func (s *session) want(d *Dataset) {
 	s.channel++
 	ch := s.channel
 	s.wants[d.id] = ch
-	s.asked[ch] = d
+	s.asked[ch] = &asked{d: d}
 	s.mu.Unlock()
 	s.r.stats.Repairs.Add(1)
 	s.send(wantFrame{ch, d.id, wantCredit, version}.encode())
@@ -355,7 +364,6 @@ func (s *session) onWant(p []byte) error {
 	if !d.have().Dominates(w.version) {
 		s.want(d)
 	}
-	d.checkSelf(w.version)
 	return nil
 }
 
@@ -366,11 +374,12 @@ func (s *session) onEntry(ctx context.Context, p []byte) error {
 		return fmt.Errorf("%w: entry frame", ErrMalformed)
 	}
 	s.mu.Lock()
-	d := s.asked[ch]
+	want := s.asked[ch]
 	s.mu.Unlock()
-	if d == nil {
+	if want == nil {
 		return nil // of a want that is over
 	}
+	d := want.d
 	e, err := parseEntry(r.b, false)
 	if err == nil {
 		err = s.r.admit(d.id, e)
@@ -380,6 +389,14 @@ func (s *session) onEntry(ctx context.Context, p []byte) error {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	got, err := d.learn(ctx, e)
+	for errors.Is(err, ErrBusy) && ctx.Err() == nil {
+		// Our disk fails: the peer waits with us.
+		select {
+		case <-time.After(minRetry):
+			got, err = d.learn(ctx, e)
+		case <-ctx.Done():
+		}
+	}
 	if errors.Is(err, ErrMalformed) {
 		s.r.stats.Rejected.Add(1)
 	}
@@ -389,8 +406,12 @@ func (s *session) onEntry(ctx context.Context, p []byte) error {
 	if got == LearnedNews {
 		s.r.stats.EntriesRepaired.Add(1)
 	}
-	// Credit follows what was learned: a full queue here slows the peer.
-	s.send(frame(frameCredit, uvarint(ch), uvarint(uint64(len(e.raw)))))
+	// Credit follows what was learned: a full queue here slows the peer. It
+	// goes in steps, so that small entries do not flood the control frames.
+	if want.owed += uint64(len(e.raw)); want.owed >= creditStep {
+		s.send(frame(frameCredit, uvarint(ch), uvarint(want.owed)))
+		want.owed = 0
+	}
 	return nil
 }
 
@@ -402,9 +423,9 @@ func (s *session) onDone(p []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d := s.asked[ch]; d != nil {
+	if want := s.asked[ch]; want != nil {
 		delete(s.asked, ch)
-		delete(s.wants, d.id)
+		delete(s.wants, want.d.id)
 	}
 	return nil
 }

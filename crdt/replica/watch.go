@@ -64,7 +64,7 @@ func (d *Dataset) notify(changed []Object) {
 	defer d.mu.Unlock()
 	for w := range d.watches {
 		for _, o := range changed {
-			if len(w.changed) >= MaxWatched {
+			if _, known := w.changed[o]; !known && len(w.changed) >= MaxWatched {
 				w.overflow = true
 				break
 			}
