@@ -1,0 +1,98 @@
+# numax-node: build, test, check. `make help` lists the targets.
+
+GO       ?= go
+FUZZTIME ?= 20s
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Tools are pinned here and built into bin/tools: neither go.mod nor the
+# machine's own tools have a say.
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+tool         = bin/tools/$(subst @,-,$(notdir $(1)))
+
+# The version goes in with -X, so that a build needs no readable .git.
+LDFLAGS := -s -w -X main.version=$(VERSION)
+REPEATABLE := -trimpath -buildvcs=false
+
+export CGO_ENABLED = 0
+
+SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './examples/*' -not -path './sandbox/sdk/*')
+EMBEDDED := $(shell find node -type f -not -name '*.go')
+SDK      := $(shell find sandbox/sdk/go -name '*.go' -not -name '*_test.go') sandbox/sdk/go/go.mod
+GUESTS   := $(foreach main,$(wildcard examples/*/main.go),$(dir $(main))$(notdir $(patsubst %/,%,$(dir $(main)))).wasm)
+MODULES  := . sandbox/sdk/go examples
+RELEASES := linux-amd64 linux-arm64 linux-armv7 darwin-arm64 windows-amd64.exe
+
+.PHONY: help build demo test race fuzz lint check bench release clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
+
+build: bin/numax-node $(GUESTS) ## bin/numax-node and the guests of examples/
+
+bin/numax-node: $(SOURCES) $(EMBEDDED) go.mod go.sum bin/.version
+	$(GO) build $(REPEATABLE) -ldflags '$(LDFLAGS)' -o $@ ./cmd/numax-node
+
+# Touched only when the version is another one.
+bin/.version: FORCE
+	@mkdir -p bin && echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+.PHONY: FORCE
+FORCE:
+
+.SECONDEXPANSION:
+$(GUESTS): %.wasm: $$(wildcard $$(dir $$@)*.go) examples/go.mod $(SDK)
+	GOOS=wasip1 GOARCH=wasm $(GO) build -C $(@D) $(REPEATABLE) -ldflags '-s -w' -o $(@F) .
+
+demo: build ## three nodes that find each other and agree on a counter
+	examples/demo.sh
+
+test: ## all tests
+	@set -e; for m in $(MODULES); do echo "== go test ./... ($$m)"; $(GO) -C $$m test -timeout 8m ./...; done
+
+race: ## tests under the race detector; needs a C compiler
+	@command -v $$(CGO_ENABLED=1 $(GO) env CC | cut -d' ' -f1) >/dev/null || \
+		{ echo "race: the race detector needs a C compiler, and there is no $$(CGO_ENABLED=1 $(GO) env CC) here: install gcc or clang, or set CC" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m $(RACEFLAGS) ./crdt/... ./datastore/... ./p2p/... ./sandbox/... ./node/...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/p' $$file); do \
+			echo "== $$(dirname $$file) $$target"; \
+			$(GO) -C $$(dirname $$file) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x .; \
+		done; \
+	done
+
+lint: $(call tool,$(GOFUMPT)) $(call tool,$(STATICCHECK)) ## gofumpt, go vet, staticcheck; crdt builds for a browser
+	@unformatted=$$($(call tool,$(GOFUMPT)) -l .); [ -z "$$unformatted" ] || { echo "gofumpt -w these:"; echo "$$unformatted"; exit 1; }
+	@set -e; for m in . sandbox/sdk/go; do echo "== vet, staticcheck ($$m)"; (cd $$m && $(GO) vet ./... && $(CURDIR)/$(call tool,$(STATICCHECK)) ./...); done
+	@echo "== vet, staticcheck (guests)"; cd examples && GOOS=wasip1 GOARCH=wasm $(GO) vet ./... && GOOS=wasip1 GOARCH=wasm $(CURDIR)/$(call tool,$(STATICCHECK)) ./...
+	GOOS=js GOARCH=wasm $(GO) build ./crdt
+
+# $(1) = module path@version
+define install
+$$(call tool,$(1)):
+	@mkdir -p bin/tools
+	GOFLAGS= GOBIN=$$(CURDIR)/bin/tools $$(GO) install $(1)
+	@mv bin/tools/$$(notdir $$(firstword $$(subst @, ,$(1)))) $$@
+endef
+$(eval $(call install,$(GOFUMPT)))
+$(eval $(call install,$(STATICCHECK)))
+
+check: ## what CI runs
+	.ci/run
+
+bench: build ## what it can do on this machine; JSON=1: one JSON object a line
+	@bin/numax-node bench all $(if $(JSON),--json)
+
+release: $(addprefix dist/numax-node-,$(RELEASES)) ## the five platforms, with SHA256SUMS, in dist/
+	cd dist && sha256sum $(notdir $^) > SHA256SUMS && cat SHA256SUMS
+
+# linux-armv7 → GOOS=linux GOARCH=arm GOARM=7
+dist/numax-node-%: $(SOURCES) $(EMBEDDED) go.mod go.sum bin/.version
+	@mkdir -p dist
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(subst armv7,arm,$(word 2,$(subst -, ,$(basename $*)))) GOARM=7 \
+		$(GO) build $(REPEATABLE) -ldflags '$(LDFLAGS)' -o $@ ./cmd/numax-node
+
+clean: ## remove what make made
+	rm -rf bin dist $(GUESTS)
