@@ -1,0 +1,179 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// exampleTime bounds one command of a README.
+const exampleTime = 2 * time.Minute
+
+// TestExamples runs the commands of every ```console fence in the READMEs of
+// examples/ and compares what they print with what the README says, exactly.
+func TestExamples(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs every example")
+	}
+	readmes, err := filepath.Glob("../../examples/*/README.md")
+	if err != nil || len(readmes) == 0 {
+		t.Fatalf("READMEs of the examples: got %v, %v", readmes, err)
+	}
+	built := buildExamples(t)
+	for _, readme := range readmes {
+		name := filepath.Base(filepath.Dir(readme))
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(readme)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fences := readFences(string(text))
+			if len(fences) == 0 {
+				t.Fatalf("%s has no console fence", readme)
+			}
+			for _, fence := range fences {
+				runFence(t, built, fence)
+			}
+		})
+	}
+}
+
+// buildExamples makes a directory that looks like the repository after
+// `make build`: bin/numax-node and examples/NAME/NAME.wasm.
+func buildExamples(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	build(t, ".", filepath.Join(dir, "bin", "numax-node"))
+	sources, err := filepath.Glob("../../examples/*/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		name := filepath.Base(filepath.Dir(source))
+		build(t, filepath.Dir(source), filepath.Join(dir, "examples", name, name+".wasm"), "GOOS=wasip1", "GOARCH=wasm")
+	}
+	// The C guest is kept as a binary: a compiler for it is not to be expected.
+	b, err := os.ReadFile("../../examples/hello-c/hello.wasm")
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, "examples", "hello-c"), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "examples", "hello-c", "hello.wasm"), b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func build(t *testing.T, dir, output string, env ...string) {
+	t.Helper()
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", output, ".")
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build in %s: %v\n%s", dir, err, out)
+	}
+}
+
+// step is a command of a README with the output below it.
+type step struct{ command, want string }
+
+// readFences takes the console fences of a README apart:
+//
+//	```console
+//	$ command
+//	output
+//	```
+func readFences(text string) [][]step {
+	var fences [][]step
+	in := false
+	for line := range strings.Lines(text) {
+		switch {
+		case strings.HasPrefix(line, "```"):
+			if in = strings.TrimSpace(line) == "```console"; in {
+				fences = append(fences, nil)
+			}
+		case !in:
+		case strings.HasPrefix(line, "$ "):
+			last := &fences[len(fences)-1]
+			*last = append(*last, step{command: strings.TrimSpace(line[2:])})
+		default:
+			fence := fences[len(fences)-1]
+			if len(fence) > 0 {
+				fence[len(fence)-1].want += line
+			}
+		}
+	}
+	return fences
+}
+
+// runFence runs a fence's commands one after the other in a directory in which
+// no node has run. Its own TMPDIR keeps its nodes from meeting others.
+func runFence(t *testing.T, built string, fence []step) {
+	t.Helper()
+	dir := t.TempDir()
+	tmp := filepath.Join(dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bin", "examples"} {
+		if err := os.Symlink(filepath.Join(built, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range fence {
+		got, log, err := runStep(t.Context(), dir, tmp, s.command)
+		if err != nil {
+			t.Fatalf("$ %s\n%v\n%s%s", s.command, err, got, log)
+		}
+		if got != s.want {
+			t.Errorf("$ %s\ngot:\n%swant:\n%slog:\n%s", s.command, got, s.want, log)
+		}
+	}
+}
+
+// runStep runs one command. A terminal shows stdout and stderr together; of
+// stderr a README quotes what the guest logs, and only where one node runs
+// alone, before what the node prints at the end.
+func runStep(ctx context.Context, dir, tmp, command string) (shown, log string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, exampleTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd.Dir = dir
+	cmd.Env = append(quietEnv(), "TMPDIR="+tmp)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// A node that outlives its shell must not hold the test.
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), stderr.String(), fmt.Errorf("failed: %w", err)
+	}
+	var guest strings.Builder
+	if strings.Contains(command, "--offline") {
+		for line := range strings.Lines(stderr.String()) {
+			if strings.HasPrefix(line, "[guest] ") {
+				guest.WriteString(line)
+			}
+		}
+	}
+	return guest.String() + stdout.String(), stderr.String(), nil
+}
+
+// quietEnv is the environment without what would configure a node or a guest.
+func quietEnv() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "NUMAX_") && !strings.HasPrefix(kv, "NX_") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
