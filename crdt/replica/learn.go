@@ -218,10 +218,10 @@ const refillBytes = 1 << 20
 // refill reads an author's next waiting entries from disk.
 func (d *Dataset) refill(a crdt.Author, w *waiting) error {
 	id := a.Bytes()
-	from := d.applied[a] + 1
+	from, have := d.applied[a]+1, d.logs[a].have // rows behind have lie behind a hole
 	size := 0
 	var bad error
-	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], from), datastore.After(datastore.EntryPrefix(d.id, id[:])),
+	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], from), datastore.EntryKey(d.id, id[:], have+1),
 		func(_, v []byte) bool {
 			e, _, err := splitEntry(append([]byte(nil), v...), false)
 			if err == nil {
@@ -237,7 +237,7 @@ func (d *Dataset) refill(a crdt.Author, w *waiting) error {
 			return size < refillBytes
 		})
 	if n := len(w.entries); n > 0 {
-		w.spilled = w.entries[n-1].Last() < d.logs[a].have
+		w.spilled = w.entries[n-1].Last() < have
 	}
 	return errors.Join(err, bad)
 }
