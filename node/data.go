@@ -231,3 +231,21 @@ func (d *Data) Watch(ctx context.Context, dataset, family, key string, changed f
 		}
 	}
 }
+
+// Fill makes n counters fill:0, fill:1, … of 1 each, and waits until they are on
+// disk: something to measure with.
+func (d *Data) Fill(ctx context.Context, dataset string, n int) error {
+	x, f, err := d.find(dataset, "gcounter")
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		_, err := x.Update(ctx, f, "fill:"+strconv.Itoa(i), func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
+			return o.(*crdt.GCounterState).Inc(now.Author, 1), true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return d.r.Sync(ctx)
+}

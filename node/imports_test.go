@@ -22,9 +22,11 @@ var (
 	libp2p     = []string{"github.com/libp2p/...", "github.com/multiformats/..."}
 	prometheus = []string{"github.com/prometheus/client_golang/..."}
 	leveldb    = []string{"github.com/ipfs/go-ds-leveldb", "github.com/syndtr/goleveldb/...", keyNames}
-	settings   = []string{"github.com/spf13/...", "github.com/knadh/koanf/...", "github.com/pelletier/go-toml/...",
-		"github.com/go-viper/mapstructure/v2"} // koanf's decoder
-	terminal   = []string{"golang.org/x/term", "golang.org/x/sys/..."}
+	settings   = []string{
+		"github.com/spf13/...", "github.com/knadh/koanf/...", "github.com/pelletier/go-toml/...",
+		"github.com/go-viper/mapstructure/v2",
+	} // koanf's decoder
+	terminal = []string{"golang.org/x/term", "golang.org/x/sys/..."}
 )
 
 const (

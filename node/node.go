@@ -105,6 +105,14 @@ func (n *Node) Addrs() []string {
 	return n.host.Addrs()
 }
 
+// Traffic is the number of bytes received and sent over the network.
+func (n *Node) Traffic() (in, out int64) {
+	if n.host == nil {
+		return 0, 0
+	}
+	return n.host.Traffic()
+}
+
 // API is where the API is served: host:port, or "" if it is off.
 func (n *Node) API() string {
 	if n.api == nil {

@@ -28,6 +28,8 @@ type Guest struct {
 	Stdout   io.Writer
 	Stderr   io.Writer
 	Log      func(line string)
+	// Observe, if not nil, is told how long each host call took.
+	Observe func(call string, took time.Duration)
 }
 
 // ReadModule reads a module file.
@@ -89,6 +91,9 @@ func (n *Node) guestHost(ctx context.Context, g Guest) sandbox.Host {
 		},
 		Observe: n.metrics.observer(g.File),
 		CRDT:    noSync{n.state.replica},
+	}
+	if count := h.Observe; g.Observe != nil {
+		h.Observe = func(call string, took time.Duration) { count(call, took); g.Observe(call, took) }
 	}
 	if n.cfg.NoSync {
 		return h

@@ -23,7 +23,8 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	addSettings(root.Flags())
 	addJSON(root)
-	root.AddCommand(newUp(), newRun(), newStatus(), newPeers(), newData(), newConfig(), newVersion())
+	// cobra adds completion and help.
+	root.AddCommand(newUp(), newRun(), newStatus(), newPeers(), newData(), newConfig(), newBench(), newVersion())
 	return root
 }
 
