@@ -23,7 +23,7 @@ GUESTS   := $(foreach main,$(wildcard examples/*/main.go),$(dir $(main))$(notdir
 MODULES  := . sandbox/sdk/go examples
 RELEASES := linux-amd64 linux-arm64 linux-armv7 darwin-arm64 windows-amd64.exe
 
-.PHONY: help build demo test race fuzz lint check bench release clean
+.PHONY: help build demo test race fuzz fmt lint check bench release clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -69,6 +69,9 @@ lint: $(call tool,$(GOFUMPT)) $(call tool,$(STATICCHECK)) ## gofumpt, go vet, st
 	@echo "== vet, staticcheck (guests)"; cd examples && GOOS=wasip1 GOARCH=wasm $(GO) vet ./... && GOOS=wasip1 GOARCH=wasm $(CURDIR)/$(call tool,$(STATICCHECK)) ./...
 	GOOS=js GOARCH=wasm $(GO) build ./crdt
 
+fmt: $(call tool,$(GOFUMPT)) ## gofumpt -w
+	$(call tool,$(GOFUMPT)) -w .
+
 # $(1) = module path@version
 define install
 $$(call tool,$(1)):
@@ -83,7 +86,7 @@ check: ## what CI runs
 	.ci/run
 
 bench: build ## what it can do on this machine; JSON=1: one JSON object a line
-	@bin/numax-node bench all $(if $(JSON),--json)
+	@bin/numax-node bench $(if $(JSON),--json)
 
 release: $(addprefix dist/numax-node-,$(RELEASES)) ## the five platforms, with SHA256SUMS, in dist/
 	cd dist && sha256sum $(notdir $^) > SHA256SUMS && cat SHA256SUMS
