@@ -361,3 +361,50 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%d objects, overflow %v, want %d and an overflow", len(got), overflow, MaxWatched)
 	}
 }
+
+// However many authors there are, the largest op fits an entry; and authors
+// above the limit are ignored, since no entry could depend on them.
+func TestTooManyAuthors(t *testing.T) {
+	l := open(t, "", datastore.Options{})
+	l.d.mu.Lock()
+	for n := range MaxDeps - 2 {
+		var b [crdt.AuthorSize]byte
+		copy(b[:], fmt.Sprint("author ", n))
+		a := crdt.MakeAuthor(b)
+		l.d.logs[a] = logHead{have: 1 << 60}
+		l.d.applied[a] = 1 << 60
+		l.d.news[a] = struct{}{}
+	}
+	l.d.mu.Unlock()
+	first, second := newTestAuthor(1, l.d.id), newTestAuthor(2, l.d.id)
+	l.gossip(message(first.entry(t, nil, first.inc("k"))))
+	l.gossip(message(second.entry(t, nil, second.inc("k"))))
+	if n := l.count(t, "k"); n != 1 {
+		t.Errorf("k = %d, want one more author and no two", n)
+	}
+	value := make([]byte, crdt.MaxValue)
+	for i := range value {
+		value[i] = byte(i*i>>3 ^ i>>7)
+	}
+	if _, err := l.d.Update(ctx, crdt.LWWRegister, "r", func(o crdt.Object, now Now) (crdt.Op, bool) {
+		return o.(*crdt.RegisterState).Set(now.Time, value), true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	l.sync(t)
+	select {
+	case <-l.ended:
+		t.Fatal("the committer gave up")
+	default:
+	}
+	wide := make([][]byte, 3)
+	for i := range wide {
+		wide[i] = value
+	}
+	if _, err := l.d.Update(ctx, crdt.Sequence, "s", func(o crdt.Object, _ Now) (crdt.Op, bool) {
+		return o.(*crdt.SequenceState).InsertAt(0, wide), true
+	}); !errors.Is(err, errTooLarge) {
+		t.Errorf("an op larger than an entry: %v, want %v", err, errTooLarge)
+	}
+	l.sync(t)
+}

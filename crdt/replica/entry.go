@@ -37,10 +37,14 @@ const (
 	MaxInline = 16 << 10
 	// MaxEntryOps is the largest count of an entry.
 	MaxEntryOps = 1 << 20
-	// MaxDeps is the largest number of authors an entry may depend on.
+	// MaxDeps is the largest number of authors an entry may depend on, and so
+	// of a dataset's authors: entries of more are ignored.
 	MaxDeps = 1 << 14
 
 	maxHeader = 256 + MaxDeps*50
+
+	// maxOp is the largest op: it fits an entry with the largest header.
+	maxOp = MaxEntry - maxHeader - 4096
 )
 
 // Codecs of a body.

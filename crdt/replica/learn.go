@@ -141,6 +141,10 @@ func (d *Dataset) accept(e *Entry) (got Learned) {
 			return got
 		}
 		if _, known := d.logs[e.Author]; !known {
+			if len(d.logs) >= MaxDeps-1 { // one is ours
+				d.r.stats.Ignored.Add(1)
+				return got
+			}
 			d.hashes[hashAuthor(e.Author)] = e.Author
 		}
 		d.logs[e.Author] = logHead{next.Last(), next.ID}

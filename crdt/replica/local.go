@@ -46,7 +46,7 @@ func (d *Dataset) Update(ctx context.Context, family crdt.Family, key string, ma
 	}
 	op.Seq = d.applied[d.self] + 1
 	size := opSize(key, &op)
-	if size > MaxEntry-maxHeader/2 {
+	if size > maxOp {
 		return crdt.Dot{}, errTooLarge
 	}
 	if _, err := o.state.Apply(d.self, &op, d.applied); err != nil {
