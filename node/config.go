@@ -22,7 +22,7 @@ type Config struct {
 	Data      string   // data directory
 	Listen    []string // p2p.ParseListen; empty: every interface, a free port
 	Bootstrap []string // p2p.ParsePeer
-	Network   string   // name of the open network
+	Network   string   // name of the open network; "" = the directory's last, or DefaultNetwork
 	Datasets  []string // replicated datasets; guests use the first
 	MDNS      bool     // look for nodes on this machine and the LAN
 	Offline   bool     // no network
@@ -41,8 +41,8 @@ func (c *Config) Validate() error {
 	if c.Data == "" {
 		return fmt.Errorf("data: no directory given")
 	}
-	if c.Network == "" || len(c.Network) > replica.MaxDatasetName {
-		return fmt.Errorf("network: want a name of 1 to %d bytes", replica.MaxDatasetName)
+	if len(c.Network) > replica.MaxDatasetName {
+		return fmt.Errorf("network: want a name of at most %d bytes", replica.MaxDatasetName)
 	}
 	if len(c.Datasets) == 0 {
 		return fmt.Errorf("dataset: want at least one name")

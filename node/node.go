@@ -59,6 +59,7 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 	if n.state, err = openState(&cfg, n.mesh, key, log); err != nil {
 		return nil, err
 	}
+	n.cfg = cfg
 	n.Data = &Data{n.state.replica}
 	n.metrics = newMetrics(n)
 	if cfg.networked() {
@@ -112,6 +113,9 @@ func (n *Node) Traffic() (in, out int64) {
 	}
 	return n.host.Traffic()
 }
+
+// Network is the name of the node's network.
+func (n *Node) Network() string { return n.cfg.Network }
 
 // API is where the API is served: host:port, or "" if it is off.
 func (n *Node) API() string {
@@ -211,9 +215,10 @@ type server struct {
 func (n *Node) servers() []server {
 	var all []server
 	if n.api != nil {
-		all = append(all,
-			server{"api socket", n.api.Socket, api.Handler(n, "")},
-			server{"api", n.api.TCP, api.Handler(n, n.api.Token)})
+		all = append(all, server{"api", n.api.TCP, api.Handler(n, n.api.Token)})
+		if n.api.Socket != nil {
+			all = append(all, server{"api socket", n.api.Socket, api.Handler(n, "")})
+		}
 	}
 	if n.observe != nil {
 		all = append(all, server{"observability", n.observe, n.observability()})

@@ -26,6 +26,10 @@ func openState(cfg *Config, mesh replica.Mesh, key ed25519.PrivateKey, log *slog
 	if err != nil {
 		return nil, err
 	}
+	if err := ownNetwork(cfg, store); err != nil {
+		_ = store.Close()
+		return nil, err
+	}
 	if !store.WasClean() {
 		log.Info("the last stop was not clean; checking the logs")
 	}
@@ -71,4 +75,31 @@ func explainData(dir string, err error) error {
 func notDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && !info.IsDir()
+}
+
+// DefaultNetwork is the network of those who name none.
+const DefaultNetwork = "numax"
+
+var infoNetwork = datastore.InfoKey("network")
+
+// ownNetwork settles which network the directory is opened for: the one that
+// was named, else the one it was last used for, so that `data get` without a
+// running node reads what the node wrote.
+func ownNetwork(cfg *Config, store *datastore.Store) error {
+	last, err := store.Get(infoNetwork)
+	if err != nil && !errors.Is(err, datastore.ErrNotFound) {
+		return err
+	}
+	if cfg.Network == "" {
+		cfg.Network = DefaultNetwork
+		if len(last) > 0 {
+			cfg.Network = string(last)
+		}
+	}
+	if string(last) == cfg.Network {
+		return nil
+	}
+	var b datastore.Batch
+	b.Put(infoNetwork, []byte(cfg.Network))
+	return store.Write(&b)
 }

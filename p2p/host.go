@@ -3,14 +3,12 @@ package p2p
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
@@ -123,12 +121,11 @@ func New(cfg Config) (_ *Host, err error) {
 		libp2p.DisableMetrics(),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("p2p: listen on %v: %w", cfg.Listen, explainListen(err))
+		return nil, fmt.Errorf("p2p: listen on %v: %w: %s", cfg.Listen, err, listenHint)
 	}
 	if missing := notOpen(listen, h.host.Network().ListenAddresses()); strict && len(missing) > 0 {
 		_ = h.host.Close()
-		return nil, fmt.Errorf("p2p: listen on %v: cannot open %v: another program has this port, or the address "+
-			"is not of this machine; choose another, or port 0 for any free one", cfg.Listen, missing)
+		return nil, fmt.Errorf("p2p: listen on %v: cannot open %v: %s", cfg.Listen, missing, listenHint)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.pubsub, err = newPubSub(h.ctx, h); err != nil {
@@ -139,6 +136,8 @@ func New(cfg Config) (_ *Host, err error) {
 	h.known = newKnown(h, bootstrap)
 	return h, nil
 }
+
+const listenHint = "another program has this port, or the address is not of this machine; choose another, or port 0 for any free one"
 
 // notOpen are the wanted addresses that no listener has.
 func notOpen(want, got []ma.Multiaddr) []ma.Multiaddr {
@@ -160,13 +159,6 @@ func sameListener(want, got ma.Multiaddr) bool {
 		}
 	}
 	return true
-}
-
-func explainListen(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program has this port; choose another, or 0 for any free one", err)
-	}
-	return err
 }
 
 // ID is this node's peer ID.

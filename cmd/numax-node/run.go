@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -111,6 +112,9 @@ func (r *moduleRun) act(ctx context.Context) error {
 	}
 	runErr := r.RunModule(ctx, r.wasm, r.guest)
 	stopped := ctx.Err() != nil
+	if stopped && runErr != nil {
+		runErr = errors.New("stopped before the module had finished: what it wrote is kept")
+	}
 	switch {
 	case stopped || r.settle < 0 && runErr != nil:
 	case r.settle < 0:

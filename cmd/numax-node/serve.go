@@ -66,7 +66,7 @@ func openNode(cmd *cobra.Command) (*openedNode, error) {
 	}
 	if !cfg.Offline && !cfg.NoSync {
 		log.Info("this network is open: any node that can reach this one and uses the same --network reads and writes its datasets",
-			"network", cfg.Network)
+			"network", n.Network())
 	}
 	return &openedNode{n, cfg, log}, nil
 }

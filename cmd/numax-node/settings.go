@@ -48,7 +48,7 @@ var table = []setting{
 	{"data", "./numax-data", "`directory` for the identity and everything stored; one node each"},
 	{"listen", []string{}, "`address` to listen on: a multiaddr or host:port; repeatable (default every interface, a free port)"},
 	{"bootstrap", []string{}, "`multiaddr` of a node to connect to, ending in /p2p/<peer id>; repeatable"},
-	{"network", "numax", "`name` of the open network to be part of"},
+	{"network", "", "`name` of the open network to be part of (default: the one --data was last used for, or numax)"},
 	{"dataset", []string{"default"}, "`name` of a dataset to replicate; repeatable; modules use the first"},
 	{"no-mdns", false, "do not look for nodes on the LAN and on this machine"},
 	{"offline", false, "no network: state changes and is kept, and goes to the others the next time"},

@@ -19,7 +19,10 @@ import (
 var ErrNotRunning = errors.New("no node is running on this data directory")
 
 // Client talks to the node of a data directory.
-type Client struct{ http http.Client }
+type Client struct {
+	http  http.Client
+	token string
+}
 
 // Dial finds the node that runs on dir; ErrNotRunning if there is none.
 func Dial(dir string) (*Client, error) {
@@ -34,15 +37,19 @@ func Dial(dir string) (*Client, error) {
 	if err := json.Unmarshal(b, &e); err != nil {
 		return nil, fmt.Errorf("api: %s: %w", filepath.Join(dir, endpointFile), err)
 	}
-	conn, err := net.Dial("unix", e.Socket)
+	network, address := "unix", e.Socket
+	if e.Socket == "" {
+		network, address = "tcp", e.TCP
+	}
+	conn, err := net.Dial(network, address)
 	if err != nil {
 		return nil, ErrNotRunning // the file outlived its node
 	}
 	_ = conn.Close()
-	c := &Client{}
+	c := &Client{token: e.Token}
 	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", e.Socket)
+		return d.DialContext(ctx, network, address)
 	}}
 	return c, nil
 }
@@ -60,6 +67,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("api: the node does not answer: %w", err)

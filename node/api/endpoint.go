@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 )
 
 // DefaultAddr is tried first for the TCP listener; if it is taken, any free
@@ -29,7 +28,7 @@ const (
 type Endpoint struct {
 	PID    int    `json:"pid"`
 	Socket string `json:"socket,omitempty"`
-	TCP    string `json:"tcp,omitempty"`
+	TCP    string `json:"tcp"`
 	Token  string `json:"token"`
 }
 
@@ -37,9 +36,8 @@ type Endpoint struct {
 type Listeners struct {
 	Endpoint
 	dir    string
-	tmp    string // of a socket that does not fit in dir
-	Socket net.Listener
-	TCP    net.Listener // nil if not asked for
+	Socket net.Listener // nil if dir's name is too long for one; the TCP listener serves then
+	TCP    net.Listener
 }
 
 // Listen opens the socket in dir and a TCP listener: on addr, or, if addr is
@@ -51,16 +49,7 @@ func Listen(dir, addr string) (_ *Listeners, err error) {
 			_ = l.Close()
 		}
 	}()
-	path, err := l.socketPath()
-	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	// The data directory is locked by us, so a socket that is there is a dead
-	// node's.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if l.Socket, err = net.Listen("unix", path); err != nil {
+	if err := l.openSocket(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	l.TCP, err = net.Listen("tcp", or(addr, DefaultAddr))
@@ -74,7 +63,7 @@ func Listen(dir, addr string) (_ *Listeners, err error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
-	l.Endpoint = Endpoint{PID: os.Getpid(), Socket: path, TCP: l.TCP.Addr().String(), Token: hex.EncodeToString(secret)}
+	l.PID, l.Endpoint.TCP, l.Token = os.Getpid(), l.TCP.Addr().String(), hex.EncodeToString(secret)
 	b, err := json.Marshal(l.Endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
@@ -92,20 +81,26 @@ func or(a, b string) string {
 	return b
 }
 
-// socketPath is in dir, or, where dir's name is too long for a socket, in a
-// private temporary directory.
-func (l *Listeners) socketPath() (string, error) {
+// openSocket listens in dir, if a socket's name fits there.
+func (l *Listeners) openSocket() error {
 	dir, err := filepath.Abs(l.dir)
 	if err != nil {
-		return "", err
+		return err
 	}
-	if path := filepath.Join(dir, socketFile); len(path) <= maxSocketPath {
-		return path, nil
+	path := filepath.Join(dir, socketFile)
+	if len(path) > maxSocketPath {
+		return nil
 	}
-	if l.tmp, err = os.MkdirTemp("", "numax-api-"+strconv.Itoa(os.Getpid())+"-"); err != nil {
-		return "", err
+	// The data directory is locked by us, so a socket that is there is a dead
+	// node's.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return filepath.Join(l.tmp, socketFile), nil
+	if l.Socket, err = net.Listen("unix", path); err != nil {
+		return err
+	}
+	l.Endpoint.Socket = path
+	return nil
 }
 
 // Close closes the listeners and removes the files.
@@ -118,9 +113,6 @@ func (l *Listeners) Close() error {
 		errs = append(errs, l.TCP.Close())
 	}
 	_ = os.Remove(filepath.Join(l.dir, endpointFile))
-	if l.tmp != "" {
-		errs = append(errs, os.RemoveAll(l.tmp))
-	}
 	for i, err := range errs {
 		if errors.Is(err, net.ErrClosed) {
 			errs[i] = nil

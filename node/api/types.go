@@ -107,7 +107,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	case "lww-map":
 		x = v.Fields
 	default:
-		x = slices.Concat([]string{}, v.List)
+		x = append([]string{}, v.List...)
 	}
 	raw, err := json.Marshal(x)
 	if err != nil {

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/numax-mesh/numax/node/api"
+	wasm "github.com/numax-mesh/numax/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"numax-node": main})
+}
+
+// TestScripts runs testdata/script: the command as people type it, with every
+// wrong input and its message.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitvalue": waitValue},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp")) // where nodes of a machine meet
+			env.Setenv("NETWORK", "test-"+filepath.Base(env.WorkDir))
+			for name, code := range guests() {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, name), code, 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+}
+
+// waitValue DIR FAMILY KEY VALUE waits until the node of DIR holds the value.
+func waitValue(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: waitvalue DIR FAMILY KEY VALUE")
+	}
+	var last error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		c, err := api.Dial(ts.MkAbs(args[0]))
+		var v api.Value
+		if err == nil {
+			v, err = c.Get(context.Background(), "default", args[1], args[2])
+		}
+		if err == nil && v.String() == args[2]+" = "+args[3] {
+			return
+		}
+		last = fmt.Errorf("%v, %w", v, err)
+	}
+	ts.Fatalf("waitvalue %v: %v", args, last)
+}
+
+// guests are hand-made modules for the scripts.
+func guests() map[string][]byte {
+	return map[string][]byte{
+		"inc.wasm":       increments("visits"),
+		"inc-trap.wasm":  increments("visits", wasm.Trap()...),
+		"spin.wasm":      wasm.Runs(wasm.Forever()...),
+		"inc-spin.wasm":  increments("visits", wasm.Forever()...),
+		"text.wasm":      []byte("hello, this is text"),
+		"component.wasm": []byte("\x00asm\x0d\x00\x01\x00"),
+		"norun.wasm":     wasm.Preamble,
+		"import.wasm":    imports("no_such_call"),
+		"type.wasm":      imports("commit"), // with a parameter that commit does not have
+		"abort.wasm":     aborts("no more"),
+		"nomemory.wasm":  noMemory(),
+	}
+}
+
+// increments adds 1 to a gcounter and goes on with code.
+func increments(key string, code ...byte) []byte {
+	m := new(wasm.Module)
+	inc := m.Import("nx", "crdt_gcounter_inc", []wasm.Type{wasm.I32, wasm.I32, wasm.I64}, []wasm.Type{wasm.I32})
+	m.Memory(1, "memory")
+	body := append(wasm.Poke(0, []byte(key)), wasm.Const32(0)...)
+	body = append(body, wasm.Const32(int32(len(key)))...)
+	body = append(body, wasm.Const64(1)...)
+	body = append(body, wasm.CallFunc(inc)...)
+	body = append(body, wasm.TrapUnless32(0)...)
+	m.Export("run", m.Func(nil, nil, append(body, code...)...))
+	return m.Bytes()
+}
+
+func imports(name string) []byte {
+	m := new(wasm.Module)
+	m.Import("nx", name, []wasm.Type{wasm.I64}, []wasm.Type{wasm.I64})
+	m.Memory(1, "memory")
+	m.Export("run", m.Func(nil, nil))
+	return m.Bytes()
+}
+
+func aborts(msg string) []byte {
+	m := new(wasm.Module)
+	abort := m.Import("nx", "abort", []wasm.Type{wasm.I32, wasm.I32}, nil)
+	m.Memory(1, "memory")
+	body := append(wasm.Poke(0, []byte(msg)), wasm.Const32(0)...)
+	body = append(body, wasm.Const32(int32(len(msg)))...)
+	body = append(body, wasm.CallFunc(abort)...)
+	m.Export("run", m.Func(nil, nil, body...))
+	return m.Bytes()
+}
+
+// noMemory increments through a memory that it does not export, and traps
+// unless that is refused with -3.
+func noMemory() []byte {
+	m := new(wasm.Module)
+	inc := m.Import("nx", "crdt_gcounter_inc", []wasm.Type{wasm.I32, wasm.I32, wasm.I64}, []wasm.Type{wasm.I32})
+	m.Memory(1, "")
+	body := append(wasm.Const32(0), wasm.Const32(0)...)
+	body = append(body, wasm.Const64(1)...)
+	body = append(body, wasm.CallFunc(inc)...)
+	body = append(body, wasm.TrapUnless32(-3)...)
+	m.Export("run", m.Func(nil, nil, body...))
+	return m.Bytes()
+}
