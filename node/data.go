@@ -87,23 +87,32 @@ func value(d *replica.Dataset, f crdt.Family, key string) (api.Value, error) {
 	return v, err
 }
 
-// Change applies a change and waits until it is on disk.
-func (d *Data) Change(ctx context.Context, c api.Change) (api.Value, error) {
+// Apply applies a change in memory; Sync waits until it is on disk.
+func (d *Data) Apply(ctx context.Context, c api.Change) error {
 	x, f, err := d.find(c.Dataset, c.Family)
 	if err != nil {
-		return api.Value{}, err
+		return err
 	}
 	op, err := change(f, c)
 	if err != nil {
+		return err
+	}
+	_, err = x.Update(ctx, f, c.Key, op)
+	return err
+}
+
+// Sync waits until what was applied is on disk.
+func (d *Data) Sync(ctx context.Context) error { return d.r.Sync(ctx) }
+
+// Change applies a change, waits until it is on disk, and returns the value.
+func (d *Data) Change(ctx context.Context, c api.Change) (api.Value, error) {
+	if err := d.Apply(ctx, c); err != nil {
 		return api.Value{}, err
 	}
-	if _, err := x.Update(ctx, f, c.Key, op); err != nil {
+	if err := d.Sync(ctx); err != nil {
 		return api.Value{}, err
 	}
-	if err := d.r.Sync(ctx); err != nil {
-		return api.Value{}, err
-	}
-	return value(x, f, c.Key)
+	return d.Get(c.Dataset, c.Family, c.Key)
 }
 
 type update = func(crdt.Object, replica.Now) (crdt.Op, bool)
@@ -230,22 +239,4 @@ func (d *Data) Watch(ctx context.Context, dataset, family, key string, changed f
 			}
 		}
 	}
-}
-
-// Fill makes n counters fill:0, fill:1, … of 1 each, and waits until they are on
-// disk: something to measure with.
-func (d *Data) Fill(ctx context.Context, dataset string, n int) error {
-	x, f, err := d.find(dataset, "gcounter")
-	if err != nil {
-		return err
-	}
-	for i := range n {
-		_, err := x.Update(ctx, f, "fill:"+strconv.Itoa(i), func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
-			return o.(*crdt.GCounterState).Inc(now.Author, 1), true
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return d.r.Sync(ctx)
 }

@@ -30,7 +30,7 @@ var (
 )
 
 const (
-	keyNames = "github.com/ipfs/go-datastore" // its Key type and ErrNotFound
+	keyNames = "github.com/ipfs/go-datastore/..." // its Key type and ErrNotFound
 	hashes   = "github.com/zeebo/blake3"
 	zstd     = "github.com/klauspost/compress/zstd"
 	wazero   = "github.com/tetratelabs/wazero/..."

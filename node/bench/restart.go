@@ -28,7 +28,7 @@ func restart(ctx context.Context, dir string) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	err = d.Fill(ctx, "default", restartObjects)
+	err = fill(ctx, d)
 	if err := errors.Join(err, closer.Close()); err != nil {
 		return r, err
 	}
@@ -100,4 +100,14 @@ func residentBytes(pid int) int64 {
 		}
 	}
 	return 0
+}
+
+func fill(ctx context.Context, d *node.Data) error {
+	for i := range restartObjects {
+		c := api.Change{Dataset: "default", Family: "gcounter", Key: "fill:" + strconv.Itoa(i), Verb: "inc"}
+		if err := d.Apply(ctx, c); err != nil {
+			return err
+		}
+	}
+	return d.Sync(ctx)
 }
