@@ -25,7 +25,7 @@ const (
 
 // Errors that writers tell apart. In both cases nothing was changed.
 var (
-	ErrBusy   = errors.New("replica: the write queue is full")
+	ErrBusy   = errors.New("replica: no write is accepted just now")
 	ErrClosed = errors.New("replica: closed")
 )
 
