@@ -26,24 +26,30 @@ func goldenGroups() (groups []Group, author Author, first, count uint64) {
 	}
 	return []Group{
 		{Family: GCounter, Key: []byte("g"), Ops: []Op{
-			at(10, Op{Kind: Inc, P: 300}), at(11, Op{Kind: Inc, P: 301}), at(30, Op{Kind: Inc, P: 1 << 63})}},
+			at(10, Op{Kind: Inc, P: 300}), at(11, Op{Kind: Inc, P: 301}), at(30, Op{Kind: Inc, P: 1 << 63}),
+		}},
 		{Family: PNCounter, Key: []byte("p"), Ops: []Op{
-			at(12, Op{Kind: Inc, P: 5, N: 2}), at(13, Op{Kind: Dec, P: 5, N: 7})}},
+			at(12, Op{Kind: Inc, P: 5, N: 2}), at(13, Op{Kind: Dec, P: 5, N: 7}),
+		}},
 		{Family: LWWRegister, Key: []byte("r"), Ops: []Op{
 			at(14, Op{Kind: Set, Time: goldenBase + 1, Value: []byte("later")}),
-			at(15, Op{Kind: Set, Time: goldenBase - 1, Value: []byte{}})}},
+			at(15, Op{Kind: Set, Time: goldenBase - 1, Value: []byte{}}),
+		}},
 		{Family: LWWMap, Key: []byte{}, Ops: []Op{
 			at(16, Op{Kind: Set, Time: MaxStamp, Field: []byte("f"), Value: []byte("v")}),
-			at(17, Op{Kind: Remove, Time: 0, Field: []byte("gg")})}},
+			at(17, Op{Kind: Remove, Time: 0, Field: []byte("gg")}),
+		}},
 		{Family: ORSet, Key: []byte("s"), Ops: []Op{
 			at(18, Op{Kind: Add, Field: []byte("e")}),
 			at(19, Op{Kind: Add, Field: []byte("f"), Dots: []DotRun{{a, 3, 2}, {b, 9, 1}}}),
-			at(20, Op{Kind: Remove, Field: []byte("e"), Dots: []DotRun{{a, 18, 1}, {b, 10, 4}}})}},
+			at(20, Op{Kind: Remove, Field: []byte("e"), Dots: []DotRun{{a, 18, 1}, {b, 10, 4}}}),
+		}},
 		{Family: Sequence, Key: []byte("t"), Ops: []Op{
 			at(21, Op{Kind: Insert, Values: chars("abc"), Left: Dot{a, 2}, Right: Dot{b, 7}}),
 			at(24, Op{Kind: Insert, Values: [][]byte{[]byte("d"), []byte("é")}, Left: Dot{a, 23}, Right: Dot{b, 7}}),
 			at(26, Op{Kind: Delete, Dots: []DotRun{{c, 1, 100}, {a, 22, 3}}}),
-			at(27, Op{Kind: Insert, Values: chars("z")})}},
+			at(27, Op{Kind: Insert, Values: chars("z")}),
+		}},
 		{Family: 99, Key: []byte("?"), Raw: []byte("from the future"), Runs: []OpRun{{28, 1, 2}, {31, 5, 1}}},
 	}, a, 10, 26
 }

@@ -34,8 +34,11 @@ func TestCountersSaturate(t *testing.T) {
 		inc, dec uint64
 		want     int64
 	}{
-		{3, 5, -2}, {math.MaxUint64, 0, math.MaxInt64}, {0, math.MaxUint64, math.MinInt64},
-		{0, 1 << 63, math.MinInt64}, {0, 1<<63 - 1, -math.MaxInt64},
+		{3, 5, -2},
+		{math.MaxUint64, 0, math.MaxInt64},
+		{0, math.MaxUint64, math.MinInt64},
+		{0, 1 << 63, math.MinInt64},
+		{0, 1<<63 - 1, -math.MaxInt64},
 	} {
 		p, v := newPNCounter(), Version{}
 		apply(t, p, a, v, p.Inc(a, c.inc))

@@ -173,6 +173,7 @@ func (noSync) MapRemove(string, string) error       { return sandbox.ErrSyncDisa
 func (noSync) MapGet(string, string) ([]byte, bool, error) {
 	return nil, false, sandbox.ErrSyncDisabled
 }
+
 func (noSync) MapContains(string, string) (bool, error)         { return false, sandbox.ErrSyncDisabled }
 func (noSync) MapEntries(string, func(string, []byte)) error    { return sandbox.ErrSyncDisabled }
 func (noSync) SetAdd(string, string) error                      { return sandbox.ErrSyncDisabled }
@@ -191,8 +192,10 @@ type guestKeys struct {
 }
 
 func (k guestKeys) Get(key []byte) ([]byte, bool, error) { return k.keys.Get(key) }
-func (k guestKeys) Set(key, value []byte) error          { return guestError(k.keys.Set(k.ctx, key, value)) }
-func (k guestKeys) Delete(key []byte) error              { return guestError(k.keys.Delete(k.ctx, key)) }
+func (k guestKeys) Set(key, value []byte) error { return guestError(k.keys.Set(k.ctx, key, value)) }
+
+func (k guestKeys) Delete(key []byte) error { return guestError(k.keys.Delete(k.ctx, key)) }
+
 func (k guestKeys) Exists(key []byte) (bool, error) {
 	_, ok, err := k.keys.Get(key)
 	return ok, err

@@ -23,11 +23,14 @@ type metrics struct {
 func newMetrics(n *Node) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	m.guestCalls = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "numax_guest_calls_total", Help: "Host calls made by guests."}, []string{"module", "call"})
+		Name: "numax_guest_calls_total", Help: "Host calls made by guests.",
+	}, []string{"module", "call"})
 	m.guestTime = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "numax_guest_call_seconds_total", Help: "Time spent in host calls."}, []string{"module", "call"})
+		Name: "numax_guest_call_seconds_total", Help: "Time spent in host calls.",
+	}, []string{"module", "call"})
 	m.guestRuns = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "numax_guest_runs_total", Help: "Module runs by outcome."}, []string{"module", "outcome"})
+		Name: "numax_guest_runs_total", Help: "Module runs by outcome.",
+	}, []string{"module", "outcome"})
 	m.registry.MustRegister(m.guestCalls, m.guestTime, m.guestRuns, nodeCollector{n},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -57,8 +60,10 @@ var (
 type nodeCollector struct{ n *Node }
 
 func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
-		descRepaired, descRejected, descForks, descDropped, descStore, descPeers, descLag, descHealthy} {
+	for _, d := range []*prometheus.Desc{
+		descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
+		descRepaired, descRejected, descForks, descDropped, descStore, descPeers, descLag, descHealthy,
+	} {
 		c <- d
 	}
 }

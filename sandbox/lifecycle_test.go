@@ -124,8 +124,10 @@ func TestCompileRefuses(t *testing.T) {
 		{"no entry point", noEntry.Bytes(), "neither run: () -> () nor _start"},
 		{"entry point of another type", wrongEntry.Bytes(), "its export run has the type () -> i32"},
 		{"unknown nx function", importing("nx", "db_put", nil, nil), "nx.db_put, which does not exist"},
-		{"mistyped nx function", importing("nx", "db_get", types{i32, i32, i64, i32}, types{i32}),
-			"nx.db_get as (i32, i32, i64, i32) -> i32, but it is (i32, i32, i32, i32) -> i32"},
+		{
+			"mistyped nx function", importing("nx", "db_get", types{i32, i32, i64, i32}, types{i32}),
+			"nx.db_get as (i32, i32, i64, i32) -> i32, but it is (i32, i32, i32, i32) -> i32",
+		},
 		{"nx function without result", importing("nx", "commit", nil, nil), "nx.commit as () -> (), but it is () -> i32"},
 		{"unknown WASI function", importing("wasi_snapshot_preview1", "fork", nil, nil), "wasi_snapshot_preview1.fork"},
 		{"mistyped WASI function", importing("wasi_snapshot_preview1", "proc_exit", nil, nil), "proc_exit as () -> (), but it is (i32) -> ()"},

@@ -62,12 +62,14 @@ func newRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r := moduleRun{openedNode: n, wasm: wasm, wait: wait, prints: prints, json: wantsJSON(cmd), settle: -1,
+			r := moduleRun{
+				openedNode: n, wasm: wasm, wait: wait, prints: prints, json: wantsJSON(cmd), settle: -1,
 				guest: node.Guest{
 					File: args[0], Args: os.Args, Deadline: deadline, Memory: size,
 					Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 					Log: func(line string) { fmt.Fprintln(os.Stderr, line) },
-				}}
+				},
+			}
 			if cmd.Flags().Changed("settle-for") || n.cfg.Offline || n.cfg.NoSync {
 				r.settle = settle
 			}

@@ -132,8 +132,10 @@ func TestCausalDelivery(t *testing.T) {
 						value[i] = byte(rand.Uint32())
 					}
 					for i := range 4 {
-						l.learnNow(t, b.entry(t, nil, crdt.Group{Family: crdt.LWWRegister, Key: []byte("r"),
-							Ops: []crdt.Op{{Seq: b.next, Kind: crdt.Set, Time: crdt.HLC(i + 1), Value: value}}}))
+						l.learnNow(t, b.entry(t, nil, crdt.Group{
+							Family: crdt.LWWRegister, Key: []byte("r"),
+							Ops: []crdt.Op{{Seq: b.next, Kind: crdt.Set, Time: crdt.HLC(i + 1), Value: value}},
+						}))
 					}
 				}
 				if restart {

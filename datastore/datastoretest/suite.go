@@ -27,8 +27,13 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		name string
 		law  func(*testing.T, Subject)
 	}{
-		{"rows", rows}, {"model", model}, {"views are pinned", views}, {"batches are whole", atomic},
-		{"stops", stops}, {"edges of prefixes", prefixes}, {"closed", closed},
+		{"rows", rows},
+		{"model", model},
+		{"views are pinned", views},
+		{"batches are whole", atomic},
+		{"stops", stops},
+		{"edges of prefixes", prefixes},
+		{"closed", closed},
 	}
 	for _, l := range laws {
 		t.Run(l.name, func(t *testing.T) { l.law(t, make(t)) })
