@@ -56,12 +56,7 @@ race: ## tests under the race detector; needs a C compiler
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m $(RACEFLAGS) ./crdt/... ./datastore/... ./p2p/... ./sandbox/... ./node/...
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
-	@set -e; grep -rlE --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
-		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+).*/\1/p' $$file); do \
-			echo "== $$(dirname $$file) $$target"; \
-			$(GO) -C $$(dirname $$file) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x .; \
-		done; \
-	done
+	@GO='$(GO)' .ci/fuzz $(FUZZTIME)
 
 lint: $(call tool,$(GOFUMPT)) $(call tool,$(STATICCHECK)) ## gofumpt, go vet, staticcheck; crdt builds for a browser
 	@unformatted=$$($(call tool,$(GOFUMPT)) -l .); [ -z "$$unformatted" ] || { echo "gofumpt -w these:"; echo "$$unformatted"; exit 1; }
