@@ -192,7 +192,7 @@ type guestKeys struct {
 }
 
 func (k guestKeys) Get(key []byte) ([]byte, bool, error) { return k.keys.Get(key) }
-func (k guestKeys) Set(key, value []byte) error { return guestError(k.keys.Set(k.ctx, key, value)) }
+func (k guestKeys) Set(key, value []byte) error          { return guestError(k.keys.Set(k.ctx, key, value)) }
 
 func (k guestKeys) Delete(key []byte) error { return guestError(k.keys.Delete(k.ctx, key)) }
 
