@@ -63,6 +63,20 @@ func (p *parked) takeAhead(a crdt.Author, first uint64) *Entry {
 	return e
 }
 
+// push adds the newest entry of an author's log.
+func (p *parked) push(e *Entry) {
+	w := p.waiting[e.Author]
+	if w == nil {
+		w = &waiting{}
+		p.waiting[e.Author] = w
+	}
+	if w.spilled {
+		return // it will be read back after those before it
+	}
+	w.entries = append(w.entries, e)
+	p.bytes += len(e.raw)
+}
+
 // pop forgets the author's first waiting entry, which has been applied.
 func (p *parked) pop(a crdt.Author, more bool) {
 	w := p.waiting[a]
