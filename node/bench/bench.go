@@ -44,6 +44,9 @@ type Scenario struct {
 var Scenarios = []Scenario{
 	{"local", "one guest loops over increments and commits at the end; every entry is fsynced", local},
 	{"restart", "start this program on a directory with 100,000 objects: time until ready, and memory", restart},
+	{"remote", "another node's 500,000 ops, 64 to an entry, each on its own key: verify, apply, fsync", catchUp("remote", 500_000, 64, 500_000)},
+	{"remote-hot", "the same on 100 keys", catchUp("remote-hot", 500_000, 64, 100)},
+	{"remote-1", "another node's 20,000 ops, one to an entry", catchUp("remote-1", 20_000, 1, 20_000)},
 	{"replicate", "3 nodes, 1,000 increments a second on each for 10 s, then wait until all are equal", replicate},
 }
 
