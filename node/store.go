@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/datastore"
@@ -22,7 +23,7 @@ type state struct {
 }
 
 func openState(cfg *Config, mesh replica.Mesh, key ed25519.PrivateKey, log *slog.Logger) (*state, error) {
-	store, err := datastore.Open(cfg.file(storeDir), datastore.Options{})
+	store, err := openStore(cfg.file(storeDir))
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +49,25 @@ func openState(cfg *Config, mesh replica.Mesh, key ed25519.PrivateKey, log *slog
 		return nil, err
 	}
 	return &state{key, store, r}, nil
+}
+
+// ErrInUse means that another process has the data directory open.
+var ErrInUse = datastore.ErrLocked
+
+// A command such as `data get` holds the store for a moment, and so does a
+// node that is just stopping: wait that long before giving up.
+const (
+	lockWait  = 2 * time.Second
+	lockRetry = 20 * time.Millisecond
+)
+
+func openStore(dir string) (*datastore.Store, error) {
+	for giveUp := time.Now().Add(lockWait); ; time.Sleep(lockRetry) {
+		store, err := datastore.Open(dir, datastore.Options{})
+		if err == nil || !errors.Is(err, ErrInUse) || time.Now().After(giveUp) {
+			return store, err
+		}
+	}
 }
 
 // makeData makes the data directory and reads the identity in it.

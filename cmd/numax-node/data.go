@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -71,21 +72,26 @@ func open(cmd *cobra.Command) (a dataAccess, dataset string, done func() error, 
 		return nil, "", nil, err
 	}
 	dataset = cfg.Datasets[0]
-	c, err := api.Dial(cfg.Data)
-	if err == nil {
-		return c, dataset, func() error { return nil }, nil
-	}
-	if !errors.Is(err, api.ErrNotRunning) {
-		return nil, "", nil, err
-	}
 	if _, err := os.Stat(cfg.Data); err != nil && cmd.Name() == "get" {
 		return nil, "", nil, fmt.Errorf("data directory %s: %w: name one with --data", cfg.Data, errors.Unwrap(err))
 	}
-	d, closer, err := node.OpenData(cfg)
+	c, err := api.Dial(cfg.Data)
+	if errors.Is(err, api.ErrNotRunning) {
+		var d *node.Data
+		var closer io.Closer
+		if d, closer, err = node.OpenData(cfg); err == nil {
+			return offlineData{d}, dataset, closer.Close, nil
+		}
+		if errors.Is(err, node.ErrInUse) { // a node that has just come up?
+			if running, derr := api.Dial(cfg.Data); derr == nil {
+				c, err = running, nil
+			}
+		}
+	}
 	if err != nil {
 		return nil, "", nil, err
 	}
-	return offlineData{d}, dataset, closer.Close, nil
+	return c, dataset, func() error { return nil }, nil
 }
 
 type offlineData struct{ *node.Data }

@@ -45,7 +45,7 @@ func printStatus(s api.Status) error {
 		fmt.Fprintf(w, "address\t%s\n", a)
 	}
 	for _, d := range s.Datasets {
-		fmt.Fprintf(w, "dataset\t%s: %d ops of %d authors, digest %s\n", d.Name, d.Ops, d.Authors, d.Digest)
+		fmt.Fprintf(w, "dataset\t%s: %s by %s, digest %s\n", d.Name, count(d.Ops, "op"), count(uint64(d.Authors), "author"), d.Digest)
 	}
 	if s.Rejected > 0 {
 		fmt.Fprintf(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
@@ -108,4 +108,11 @@ func client(cmd *cobra.Command) (*api.Client, error) {
 		return nil, err
 	}
 	return dial(&s)
+}
+
+func count(n uint64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

@@ -72,12 +72,13 @@ func (c *cursor) fill(d *Dataset, budget int) error {
 		return nil
 	}
 	id := c.author.Bytes()
-	var bad error
 	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], c.next), datastore.EntryKey(d.id, id[:], c.last+1),
 		func(_, v []byte) bool {
 			e, _, err := splitEntry(append([]byte(nil), v...), false)
 			if err != nil {
-				bad = err
+				// The peer gets the other authors' entries from us, and these
+				// from somebody else.
+				d.r.log.Error("damaged entry", "dataset", d.name, "author", c.author, "seq", c.next, "err", err)
 				return false
 			}
 			c.ahead = append(c.ahead, e)
@@ -87,9 +88,6 @@ func (c *cursor) fill(d *Dataset, budget int) error {
 		})
 	if len(c.ahead) == 0 {
 		c.next = c.last + 1 // a hole: what is behind it is of no use
-	}
-	if err == nil {
-		err = bad
 	}
 	return err
 }
