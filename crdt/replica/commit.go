@@ -332,6 +332,7 @@ func (p *part) announce(r *Replica) {
 	for _, e := range p.sealed {
 		r.stats.EntriesLocal.Add(1)
 		r.stats.OpsLocal.Add(e.Count)
+		r.stats.EntryBytes.Add(uint64(len(e.raw)))
 		r.publish(p.d, e)
 	}
 	if len(p.sealed)+len(p.foreign) > 0 {

@@ -19,13 +19,16 @@ import (
 
 // Limits of a session.
 const (
-	wantCredit  = 1 << 20 // bytes a peer may send ahead of what we have learned
-	maxCredit   = 16 << 20
-	creditStep  = wantCredit / 4 // what was learned before it is credited
-	maxServes   = 64             // wants of a peer that are served at once
-	maxControl  = 256
-	helloWait   = 10 * time.Second
-	streamBytes = 64 << 10
+	wantCredit = 1 << 20 // bytes a peer may send ahead of what we have learned
+	maxCredit  = 16 << 20
+	creditStep = wantCredit / 4 // what was learned before it is credited
+	// wantPatience is how long a peer may be silent on a want before it is
+	// asked anew.
+	wantPatience = 30 * time.Second
+	maxServes    = 64 // wants of a peer that are served at once
+	maxControl   = 256
+	helloWait    = 10 * time.Second
+	streamBytes  = 64 << 10
 )
 
 var errProtocol = errors.New("replica: the peer speaks another version of the sync protocol or is of another network")
@@ -55,8 +58,9 @@ type session struct {
 
 // asked is a want of ours that the peer answers.
 type asked struct {
-	d    *Dataset
-	owed uint64 // bytes learned and not yet credited; only read uses it
+	d     *Dataset
+	owed  uint64    // bytes learned and not yet credited; only read uses it
+	heard time.Time // when the peer last sent something for it; guarded by session.mu
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
@@ -328,14 +332,15 @@ func (s *session) onDigests(p []byte) error {
 func (s *session) want(d *Dataset) {
 	version := d.have()
 	s.mu.Lock()
-	if _, open := s.wants[d.id]; open {
+	if ch, open := s.wants[d.id]; open && s.r.now().Sub(s.asked[ch].heard) < wantPatience {
 		s.mu.Unlock()
 		return
 	}
+	delete(s.asked, s.wants[d.id]) // what comes late for a want given up is learned from the next
 	s.channel++
 	ch := s.channel
 	s.wants[d.id] = ch
-	s.asked[ch] = &asked{d: d}
+	s.asked[ch] = &asked{d: d, heard: s.r.now()}
 	s.mu.Unlock()
 	s.r.stats.Repairs.Add(1)
 	s.send(wantFrame{ch, d.id, wantCredit, version}.encode())
@@ -375,10 +380,12 @@ func (s *session) onEntry(ctx context.Context, p []byte) error {
 	}
 	s.mu.Lock()
 	want := s.asked[ch]
-	s.mu.Unlock()
 	if want == nil {
+		s.mu.Unlock()
 		return nil // of a want that is over
 	}
+	want.heard = s.r.now()
+	s.mu.Unlock()
 	d := want.d
 	e, err := parseEntry(r.b, false)
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 type Stats struct {
 	OpsLocal, OpsRemote         atomic.Uint64 // ops in entries of ours; ops applied of others
 	EntriesLocal, EntriesRemote atomic.Uint64
+	EntryBytes                  atomic.Uint64 // encoded size of our own entries
 	Commits                     atomic.Uint64 // fsynced batches
 	Rejected                    atomic.Uint64 // malformed or forged, blamed on the sender
 	Ignored                     atomic.Uint64 // of another network or dataset

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,29 +32,72 @@ type Result struct {
 	NetBytes  int64         `json:"network_bytes"`  // sent by all nodes
 	RSS       int64         `json:"rss_bytes"`      // of the process measured
 	IdleRSS   int64         `json:"idle_rss_bytes"` // of one with no data
+
+	Visible    time.Duration `json:"visible_p50_ns"` // from an update until another node's watcher has it
+	VisibleP99 time.Duration `json:"visible_p99_ns"`
+
+	Limits map[string]float64 `json:"figures,omitempty"` // by name and unit
+}
+
+// Params are what a scenario can be told; zero values mean its defaults.
+type Params struct {
+	Nodes    int
+	Rate     int // ops a second on each node
+	Duration time.Duration
+	Ops      int
+	Keys     int
+	Missing  int
+	File     string
+}
+
+func (p Params) or(d Params) Params {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&p.Nodes, d.Nodes)
+	set(&p.Rate, d.Rate)
+	set(&p.Ops, d.Ops)
+	set(&p.Keys, d.Keys)
+	set(&p.Missing, d.Missing)
+	if p.Duration == 0 {
+		p.Duration = d.Duration
+	}
+	return p
 }
 
 // Scenario is something to measure; it keeps its data below dir.
 type Scenario struct {
 	Name string
 	Help string
-	Run  func(ctx context.Context, dir string) (Result, error)
+	// ByName scenarios run only when they are named.
+	ByName bool
+	Run    func(ctx context.Context, dir string, p Params) (Result, error)
 }
 
 // Scenarios are all there are.
 var Scenarios = []Scenario{
-	{"local", "one guest loops over increments and commits at the end; every entry is fsynced", local},
-	{"restart", "start this program on a directory with 100,000 objects: time until ready, and memory", restart},
-	{"remote", "another node's 500,000 ops, 64 to an entry, each on its own key: verify, apply, fsync", catchUp("remote", 500_000, 64, 500_000)},
-	{"remote-hot", "the same on 100 keys", catchUp("remote-hot", 500_000, 64, 100)},
-	{"remote-1", "another node's 20,000 ops, one to an entry", catchUp("remote-1", 20_000, 1, 20_000)},
-	{"replicate", "3 nodes, 1,000 increments a second on each for 10 s, then wait until all are equal", replicate},
+	{"limits", "this machine: Ed25519, BLAKE3, fsynced batches; ratios of the others refer to these", false, limits},
+	{"local", "one guest loops over --ops increments and commits at the end; every entry is fsynced", false, local},
+	{"restart", "start this program on a directory with --keys objects: time until ready, and memory", false, restart},
+	{"remote", "another node's --ops ops on --keys keys, 64 to an entry: verify, apply, fsync", false, catchUp("remote", 64, Params{Ops: 500_000, Keys: 500_000})},
+	{"remote-hot", "the same on 100 keys", false, catchUp("remote-hot", 64, Params{Ops: 500_000, Keys: 100})},
+	{"remote-1", "another node's --ops ops, one to an entry", false, catchUp("remote-1", 1, Params{Ops: 20_000, Keys: 20_000})},
+	{"sync", "two replicas with --ops ops, one lacks --missing: bytes on the wire and time of the exchange", false, syncMissing},
+	{"heal", "two replicas that wrote --ops ops each while apart: time until equal", false, heal},
+	{"replicate", "--nodes nodes, --rate increments a second on each for --duration, until all are equal", false, replicate},
+	{"burst", "--nodes nodes increment without a limit, --ops each, until all are equal", false, burst},
+	{"latency", "from an update on one node until another node shows it, --ops times", false, latency},
+	{"text", "replay the editing trace --file on one replica, and merge it on another", true, text},
+	{"bootstrap", "a new replica fetches --keys keys", true, catchUp("bootstrap", 64, Params{Ops: 1_000_000, Keys: 1_000_000})},
 }
 
 const counterKey = "bench:ops"
 
-func local(ctx context.Context, dir string) (Result, error) {
-	const rounds, perRound = 2000, 100
+func local(ctx context.Context, dir string, p Params) (Result, error) {
+	const perRound = 100
+	rounds := p.or(Params{Ops: 200_000}).Ops / perRound
 	r := Result{Scenario: "local", Nodes: 1, Ops: rounds * perRound}
 	err := withNodes(ctx, dir, 1, true, func(nodes []*node.Node) error {
 		began := time.Now()
@@ -66,13 +110,27 @@ func local(ctx context.Context, dir string) (Result, error) {
 	return r, err
 }
 
-func replicate(ctx context.Context, dir string) (Result, error) {
-	const nodeCount, rate, seconds, perRound = 3, 1000, 10, 5
-	// A sleep takes longer than asked for; the rate that came of it is reported.
-	const pause = perRound * time.Second / rate * 8 / 10
-	rounds := rate * seconds / perRound
-	r := Result{Scenario: "replicate", Nodes: nodeCount, Ops: nodeCount * rounds * perRound}
-	err := withNodes(ctx, dir, nodeCount, false, func(nodes []*node.Node) error {
+func replicate(ctx context.Context, dir string, p Params) (Result, error) {
+	p = p.or(Params{Nodes: 3, Rate: 1000, Duration: 10 * time.Second})
+	// A guest sleeps between rounds, and a sleep takes longer than asked for;
+	// the rate that came of it is reported.
+	perRound := max(1, p.Rate/200)
+	pause := time.Duration(perRound) * time.Second / time.Duration(p.Rate) * 8 / 10
+	rounds := int(p.Duration.Seconds()*float64(p.Rate)) / perRound
+	return increments(ctx, dir, "replicate", p.Nodes, rounds, perRound, pause)
+}
+
+func burst(ctx context.Context, dir string, p Params) (Result, error) {
+	const perRound = 100
+	p = p.or(Params{Nodes: 3, Ops: 100_000})
+	return increments(ctx, dir, "burst", p.Nodes, p.Ops/perRound, perRound, 0)
+}
+
+// increments runs a guest on each of a number of nodes and waits until all
+// hold the sum.
+func increments(ctx context.Context, dir, name string, count, rounds, perRound int, pause time.Duration) (Result, error) {
+	r := Result{Scenario: name, Nodes: count, Ops: count * rounds * perRound}
+	err := withNodes(ctx, dir, count, false, func(nodes []*node.Node) error {
 		code := incrementer(counterKey, rounds, perRound, pause)
 		var mu sync.Mutex // guards the two below
 		var calls []time.Duration
@@ -85,15 +143,11 @@ func replicate(ctx context.Context, dir string) (Result, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				calls = append(calls, c...)
-				if err != nil {
-					failed = err
-				}
+				failed = errors.Join(failed, err)
 			})
 		}
 		wg.Wait()
 		ended := time.Now()
-		r.Elapsed = ended.Sub(began)
-		r.measure(calls)
 		if failed != nil {
 			return failed
 		}
@@ -101,11 +155,14 @@ func replicate(ctx context.Context, dir string) (Result, error) {
 			return err
 		}
 		r.Converged = time.Since(ended)
+		r.Elapsed = time.Since(began)
+		r.measure(calls)
 		for _, n := range nodes {
 			r.DiskBytes += n.Status().Store
 			_, sent := n.Traffic()
 			r.NetBytes += sent
 		}
+		r.RSS = residentBytes(os.Getpid())
 		return nil
 	})
 	return r, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -20,16 +21,17 @@ import (
 // catchUp measures what a replica does with entries of another: verify, apply,
 // make durable. The entries come over a sync stream in memory, so that the
 // network has no part in it.
-func catchUp(name string, ops, perEntry, keys int) func(context.Context, string) (Result, error) {
-	return func(ctx context.Context, dir string) (Result, error) {
-		r := Result{Scenario: name, Nodes: 2, Ops: ops}
+func catchUp(name string, perEntry int, defaults Params) func(context.Context, string, Params) (Result, error) {
+	return func(ctx context.Context, dir string, p Params) (Result, error) {
+		p = p.or(defaults)
+		r := Result{Scenario: name, Nodes: 2, Ops: p.Ops}
 		l := &link{to: make(map[string]*replica.Replica)}
 		writer, err := openReplica(filepath.Join(dir, "a"), "a", l)
 		if err != nil {
 			return r, err
 		}
 		defer writer.close()
-		if err := writer.write(ctx, ops, perEntry, keys); err != nil {
+		if err := writer.write(ctx, p.Ops, perEntry, p.Keys); err != nil {
 			return r, err
 		}
 		reader, err := openReplica(filepath.Join(dir, "b"), "b", l)
@@ -37,15 +39,7 @@ func catchUp(name string, ops, perEntry, keys int) func(context.Context, string)
 			return r, err
 		}
 		defer reader.close()
-		began := time.Now()
-		l.join(writer.Replica, reader.Replica)
-		wait, cancel := context.WithTimeout(ctx, 2*convergeTime)
-		defer cancel()
-		err = until(wait, func() (bool, error) { return reader.data.Digest() == writer.data.Digest(), nil })
-		if err == nil {
-			err = reader.Sync(wait)
-		}
-		r.Elapsed = time.Since(began)
+		r.Elapsed, err = l.meet(ctx, writer, reader)
 		r.OpsPerSec = float64(r.Ops) / r.Elapsed.Seconds()
 		r.DiskBytes = reader.store.Size()
 		r.NetBytes = int64(writer.Stats().SyncOut.Load())
@@ -108,10 +102,25 @@ func (b *bare) write(ctx context.Context, ops, perEntry, keys int) error {
 	return b.Sync(ctx)
 }
 
+// meet joins two replicas and returns how long it took until both held the
+// same, on disk.
+func (l *link) meet(ctx context.Context, a, b *bare) (time.Duration, error) {
+	wait, cancel := context.WithTimeout(ctx, 2*convergeTime)
+	defer cancel()
+	began := time.Now()
+	l.join(a.Replica, b.Replica)
+	err := until(wait, func() (bool, error) { return a.data.Digest() == b.data.Digest(), nil })
+	if err == nil {
+		err = errors.Join(a.Sync(wait), b.Sync(wait))
+	}
+	return time.Since(began), err
+}
+
 // link joins two replicas by streams in memory. Gossip goes nowhere.
 type link struct {
-	mu sync.Mutex // guards to
-	to map[string]*replica.Replica
+	mu      sync.Mutex // guards the fields below
+	to      map[string]*replica.Replica
+	streams []net.Conn
 }
 
 func (l *link) join(a, b *replica.Replica) {
@@ -119,6 +128,17 @@ func (l *link) join(a, b *replica.Replica) {
 	l.to["a"], l.to["b"] = a, b
 	l.mu.Unlock()
 	a.PeersChanged()
+}
+
+// part cuts the streams and keeps the replicas from opening others.
+func (l *link) part() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.to)
+	for _, s := range l.streams {
+		_ = s.Close()
+	}
+	l.streams = nil
 }
 
 type linkMesh struct {
@@ -143,9 +163,13 @@ func (m linkMesh) Peers() []string {
 
 func (m linkMesh) Open(ctx context.Context, peer string) (io.ReadWriteCloser, error) {
 	m.l.mu.Lock()
+	defer m.l.mu.Unlock()
 	to := m.l.to[peer]
-	m.l.mu.Unlock()
+	if to == nil {
+		return nil, errors.New("not linked")
+	}
 	ours, theirs := net.Pipe()
+	m.l.streams = append(m.l.streams, ours)
 	go func() { _ = to.Serve(ctx, m.self, theirs) }() // ends with the stream
 	return ours, nil
 }

@@ -16,19 +16,17 @@ import (
 	"github.com/numax-mesh/numax/node/api"
 )
 
-// restartObjects is how many objects the restarted node holds.
-const restartObjects = 100_000
-
 // restart measures this program itself, as a process of its own: the time from
 // exec to the line `ready`, and the resident memory then.
-func restart(ctx context.Context, dir string) (Result, error) {
-	r := Result{Scenario: "restart", Nodes: 1, Ops: restartObjects}
+func restart(ctx context.Context, dir string, p Params) (Result, error) {
+	p = p.or(Params{Keys: 100_000})
+	r := Result{Scenario: "restart", Nodes: 1, Ops: p.Keys}
 	cfg := node.Config{Data: filepath.Join(dir, "data"), Network: "bench-" + strconv.Itoa(os.Getpid()), Datasets: []string{"default"}}
 	d, closer, err := node.OpenData(cfg)
 	if err != nil {
 		return r, err
 	}
-	err = fill(ctx, d)
+	err = fill(ctx, d, p.Keys)
 	if err := errors.Join(err, closer.Close()); err != nil {
 		return r, err
 	}
@@ -102,8 +100,8 @@ func residentBytes(pid int) int64 {
 	return 0
 }
 
-func fill(ctx context.Context, d *node.Data) error {
-	for i := range restartObjects {
+func fill(ctx context.Context, d *node.Data, n int) error {
+	for i := range n {
 		c := api.Change{Dataset: "default", Family: "gcounter", Key: "fill:" + strconv.Itoa(i), Verb: "inc"}
 		if err := d.Apply(ctx, c); err != nil {
 			return err
