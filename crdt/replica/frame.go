@@ -15,7 +15,7 @@ import (
 //
 //	hello     version 1 ‖ network 32             first frame of each side
 //	datasets  n × id 16                          what the sender replicates
-//	root      digest 32                          beacon over the shared datasets
+//	root      digest 16                          beacon over the shared datasets
 //	digests   n × (id 16 ‖ digest 32)            answer to an unequal root
 //	want      uvarint channel ‖ id 16 ‖ uvarint credit ‖ version
 //	          send me what this version lacks, at most credit bytes ahead
@@ -45,7 +45,10 @@ const (
 
 const (
 	syncVersion = 1
-	maxFrame    = MaxEntry + 16
+	// rootSize is enough for a hash that is only ever compared: who can make
+	// two logs of one root can as well say that they are equal.
+	rootSize = 16
+	maxFrame = MaxEntry + 16
 	// MaxShared is the most datasets a peer may say it replicates.
 	MaxShared = 4096
 )

@@ -91,7 +91,7 @@ func FuzzFrames(f *testing.F) {
 	for _, b := range [][]byte{
 		frame(frameHello, []byte{syncVersion}, testNetwork[:]),
 		frame(frameDatasets, id[:], id[:]),
-		frame(frameRoot, make([]byte, 32)),
+		frame(frameRoot, make([]byte, rootSize)),
 		frame(frameDigests, id[:], make([]byte, 32)),
 		wantFrame{7, id, 1 << 20, crdt.Version{a.author: 5}}.encode(),
 		frame(frameEntry, uvarint(1), goldenEntry(f).raw),

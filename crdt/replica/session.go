@@ -52,8 +52,7 @@ type session struct {
 	trickle  trickle
 	versions map[DatasetID]crdt.Version // as the peer last told us
 	equal    time.Time
-	sent     [32]byte // the last root we sent
-	heard    [32]byte // the last root of the peer's that was equal to ours
+	heard    [rootSize]byte // the last root of the peer's that was equal to ours
 }
 
 // asked is a want of ours that the peer answers.
@@ -266,7 +265,7 @@ func (s *session) shared() []*Dataset {
 	return all
 }
 
-func root(shared []*Dataset) (digest [32]byte) {
+func root(shared []*Dataset) (digest [rootSize]byte) {
 	h := blake3.NewDeriveKey(domainRoot)
 	for _, d := range shared {
 		sum := d.Digest()
@@ -279,26 +278,23 @@ func root(shared []*Dataset) (digest [32]byte) {
 
 func (s *session) sendRoot() {
 	digest := root(s.shared())
-	s.mu.Lock()
-	s.sent = digest
-	s.mu.Unlock()
 	s.send(frame(frameRoot, digest[:]))
 }
 
 func (s *session) onRoot(p []byte) error {
-	if len(p) != 32 {
+	if len(p) != rootSize {
 		return fmt.Errorf("%w: root of %d bytes", ErrMalformed, len(p))
 	}
 	shared := s.shared()
-	if digest := root(shared); digest == [32]byte(p) {
+	if digest := root(shared); digest == [rootSize]byte(p) {
 		s.mu.Lock()
 		s.trickle.heard()
+		news := s.heard != digest
 		s.equal, s.heard = s.r.now(), digest
 		clear(s.versions)
-		known := s.sent == digest
 		s.mu.Unlock()
-		if !known {
-			s.sendRoot() // so that the peer knows it too, once
+		if news {
+			s.sendRoot() // once, so that the peer knows it too
 		}
 		return nil
 	}
