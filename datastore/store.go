@@ -302,6 +302,30 @@ func (s *Store) openToRead() {
 	}
 }
 
+// ScanPrefixes calls visit for the rows under each prefix, and which prefix
+// that is. With the prefixes in order it reads through the store once, which
+// costs much less than a Scan for each.
+func (s *Store) ScanPrefixes(prefixes [][]byte, visit func(i int, key, value []byte) bool) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db == nil {
+		return ErrClosed
+	}
+	it := s.db.NewIterator(nil, nil)
+	defer it.Release()
+	for i, p := range prefixes {
+		for ok := it.Seek(p); ok && bytes.HasPrefix(it.Key(), p); ok = it.Next() {
+			if !visit(i, it.Key(), it.Value()) {
+				return nil
+			}
+		}
+		if err := it.Error(); err != nil {
+			return fmt.Errorf("datastore: scan: %w", err)
+		}
+	}
+	return nil
+}
+
 // View pins the rows as they are now. Close it soon: it keeps deleted rows on
 // disk.
 func (s *Store) View() (*View, error) {

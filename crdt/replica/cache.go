@@ -1,8 +1,10 @@
 package replica
 
 import (
+	"bytes"
 	"container/list"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -47,42 +49,69 @@ func (c *cache) init(d *Dataset) {
 	c.loaded.L = &d.mu
 }
 
-// acquire returns the object pinned, read from the store if need be. Nobody
-// waits for the disk with a lock held: a loading object is in the map without
-// state, and those who want it too wait for it.
+// acquire returns the object pinned, read from the store if need be.
 func (d *Dataset) acquire(family crdt.Family, key string) (*object, error) {
+	all, err := d.acquireAll([]Object{{family, key}})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// acquireAll returns the objects pinned, in their order. Nobody waits for the
+// disk with a lock held: a loading object is in the map without state, and
+// those who want it too wait for it. With an error nothing is pinned.
+func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := &d.cache
-	id := Object{family, key}
-	o := c.objects[id]
-	if o != nil {
+	all := make([]*object, len(ids))
+	var missing []*object
+	for i, id := range ids {
+		o := c.objects[id]
+		if o == nil {
+			o = &object{family: id.Family, key: id.Key}
+			c.objects[id] = o
+			missing = append(missing, o)
+		}
 		o.pins++
+		all[i] = o
+	}
+	if len(missing) > 0 {
+		d.mu.Unlock()
+		states, err := d.readAll(missing)
+		d.mu.Lock()
+		for i, o := range missing {
+			if o.err = err; err != nil {
+				delete(c.objects, Object{o.family, o.key})
+				continue
+			}
+			o.state = states[i]
+			o.element = c.recent.PushFront(o)
+			c.reweigh(o)
+		}
+		c.loaded.Broadcast()
+	}
+	// Ours are loaded before we wait for others', so two who wait for each
+	// other's both go on.
+	var failed error
+	for _, o := range all {
 		for o.state == nil && o.err == nil {
 			c.loaded.Wait()
 		}
 		if o.err != nil {
-			return nil, o.err
+			failed = o.err
+		} else {
+			c.recent.MoveToFront(o.element)
 		}
-		c.recent.MoveToFront(o.element)
-		return o, nil
 	}
-	o = &object{family: family, key: key, pins: 1}
-	c.objects[id] = o
-	d.mu.Unlock()
-	state, err := d.read(d.r.store, family, key)
-	d.mu.Lock()
-	if err != nil {
-		o.err = err
-		delete(c.objects, id)
-		c.loaded.Broadcast()
-		return nil, err
+	if failed != nil {
+		for _, o := range all {
+			o.pins--
+		}
+		return nil, failed
 	}
-	o.state = state
-	o.element = c.recent.PushFront(o)
-	c.reweigh(o)
-	c.loaded.Broadcast()
-	return o, nil
+	return all, nil
 }
 
 func (d *Dataset) release(objects ...*object) {
@@ -94,28 +123,40 @@ func (d *Dataset) release(objects ...*object) {
 	d.cache.trim()
 }
 
-// read builds an object from its rows.
-func (d *Dataset) read(from datastore.Reader, family crdt.Family, key string) (crdt.Object, error) {
-	state, err := crdt.New(family)
-	if err != nil {
-		return nil, fmt.Errorf("replica: %w", err)
+// readAll builds objects from their rows.
+func (d *Dataset) readAll(objects []*object) ([]crdt.Object, error) {
+	states := make([]crdt.Object, len(objects))
+	prefixes := make([][]byte, len(objects))
+	order := make([]int, len(objects))
+	for i, o := range objects {
+		state, err := crdt.New(o.family)
+		if err != nil {
+			return nil, fmt.Errorf("replica: %w", err)
+		}
+		states[i] = state
+		prefixes[i] = datastore.ObjectPrefix(nil, d.id, byte(o.family), []byte(o.key))
+		order[i] = i
 	}
-	prefix := datastore.ObjectPrefix(nil, d.id, byte(family), []byte(key))
+	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(prefixes[a], prefixes[b]) })
+	sorted := make([][]byte, len(order))
+	for i, at := range order {
+		sorted[i] = prefixes[at]
+	}
 	var bad error
-	err = datastore.ScanPrefix(from, prefix, func(k, v []byte) bool {
-		bad = state.Load(k[len(prefix):], v)
+	err := d.r.store.ScanPrefixes(sorted, func(i int, k, v []byte) bool {
+		bad = states[order[i]].Load(k[len(sorted[i]):], v)
 		return bad == nil
 	})
-	if err == nil && bad == nil {
-		bad = state.Loaded()
+	for i := 0; i < len(states) && err == nil && bad == nil; i++ {
+		bad = states[i].Loaded()
 	}
 	if bad != nil {
 		err = fmt.Errorf("%w: %w", datastore.ErrDamaged, bad)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("replica: read %s %q: %w", family, key, err)
+		return nil, fmt.Errorf("replica: read %d objects from %s %q on: %w", len(objects), objects[0].family, objects[0].key, err)
 	}
-	return state, nil
+	return states, nil
 }
 
 func (c *cache) reweigh(o *object) {

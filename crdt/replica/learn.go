@@ -248,19 +248,17 @@ func (d *Dataset) refill(a crdt.Author, w *waiting) error {
 
 // apply joins an entry's ops into their objects.
 func (d *Dataset) apply(e *Entry) error {
-	objects := make([]*object, len(e.groups))
-	defer func() { d.release(compact(objects)...) }()
+	var ids []Object
 	for i := range e.groups {
-		g := &e.groups[i]
-		if g.Ops == nil {
-			continue
+		if g := &e.groups[i]; g.Ops != nil {
+			ids = append(ids, Object{g.Family, string(g.Key)})
 		}
-		o, err := d.acquire(g.Family, string(g.Key))
-		if err != nil {
-			return err
-		}
-		objects[i] = o
 	}
+	objects, err := d.acquireAll(ids)
+	if err != nil {
+		return err
+	}
+	defer func(all []*object) { d.release(all...) }(objects)
 	d.r.cut.RLock()
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
@@ -274,14 +272,16 @@ func (d *Dataset) apply(e *Entry) error {
 			d.keepUnknown(e, g)
 			continue
 		}
+		o := objects[0]
+		objects = objects[1:]
 		for j := range g.Ops {
-			if _, err := objects[i].state.Apply(e.Author, &g.Ops[j], d.applied); err != nil {
+			if _, err := o.state.Apply(e.Author, &g.Ops[j], d.applied); err != nil {
 				// The entry is signed and decodes, so every replica sees the
 				// same op fail the same way and leaves it out.
 				d.r.log.Warn("left out an op that makes no sense", "dataset", d.name, "author", e.Author, "err", err)
 			}
 		}
-		d.markDirty(objects[i])
+		d.markDirty(o)
 	}
 	d.applied[e.Author] = e.Last()
 	d.news[e.Author] = struct{}{}
@@ -299,14 +299,4 @@ func (d *Dataset) keepUnknown(e *Entry, g *crdt.Group) {
 	k := datastore.ObjectPrefix(nil, d.id, byte(g.Family), g.Key)
 	k = append(k, datastore.EntryKey(d.id, e.Author.Append(nil), e.First)[len(datastore.EntryPrefix(d.id, nil)):]...)
 	d.extra = append(d.extra, row{k, g.Raw})
-}
-
-func compact(objects []*object) []*object {
-	out := objects[:0]
-	for _, o := range objects {
-		if o != nil {
-			out = append(out, o)
-		}
-	}
-	return out
 }

@@ -21,12 +21,12 @@
 //
 // # What replays
 //
-// The plan, the workload, the fate of the n-th message of each link and the
-// replica ids come from the seed, and time is virtual. The order in which
-// goroutines run between two instants of that time is Go's to choose, as are
-// map iteration and select: a seed repeats the scenario, not the interleaving.
-// A failure that needs a rare interleaving may take several runs to come back;
-// TIMES does that.
+// The plan, the workload and the fate of the n-th message of each link come
+// from the seed, and time is virtual. The order in which goroutines run between
+// two instants of that time is Go's to choose, as are map iteration and select,
+// and replica ids are drawn by the replica itself: a seed repeats the scenario,
+// not the interleaving. A failure that needs a rare interleaving may take
+// several runs to come back; TIMES does that.
 //
 //	make sim SEED=17            one seed, with its plan
 //	make sim SEED=17 TIMES=50   again and again
