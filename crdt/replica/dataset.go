@@ -174,14 +174,16 @@ func (d *Dataset) Version() crdt.Version {
 }
 
 // have is what we hold or are about to: what a peer need not send.
-func (d *Dataset) have() crdt.Version {
+func (d *Dataset) have() summary {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	v := make(crdt.Version, len(d.logs))
+	s := make(summary, len(d.logs))
 	for a, l := range d.logs {
-		v[a] = l.have
+		if l.have > 0 {
+			s[hashAuthor(a)] = l.have
+		}
 	}
-	return v
+	return s
 }
 
 // Digest is a hash of the durable log: equal digests mean equal logs.

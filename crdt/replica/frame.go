@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-
-	"github.com/numax-mesh/numax/crdt"
 )
 
 // A sync stream carries frames, both ways:
@@ -17,7 +15,7 @@ import (
 //	datasets  n × id 16                          what the sender replicates
 //	root      digest 16                          beacon over the shared datasets
 //	digests   n × (id 16 ‖ digest 32)            answer to an unequal root
-//	want      uvarint channel ‖ id 16 ‖ uvarint credit ‖ version
+//	want      uvarint channel ‖ id 16 ‖ uvarint credit ‖ summary
 //	          send me what this version lacks, at most credit bytes ahead
 //	entry     uvarint channel ‖ entry            answer to a want, in causal order as far as clocks tell
 //	done      uvarint channel                    that was all
@@ -95,11 +93,11 @@ type wantFrame struct {
 	channel uint64
 	dataset DatasetID
 	credit  uint64
-	version crdt.Version
+	version summary
 }
 
 func (w wantFrame) encode() []byte {
-	return frame(frameWant, uvarint(w.channel), w.dataset[:], uvarint(w.credit), w.version.Append(nil))
+	return frame(frameWant, uvarint(w.channel), w.dataset[:], uvarint(w.credit), w.version.append(nil))
 }
 
 func decodeWant(b []byte) (w wantFrame, err error) {
@@ -107,7 +105,7 @@ func decodeWant(b []byte) (w wantFrame, err error) {
 	w.channel = r.uvarint()
 	copy(w.dataset[:], r.bytes(len(w.dataset)))
 	w.credit = r.uvarint()
-	w.version = r.version(MaxDeps)
+	w.version = r.summary(MaxDeps)
 	return w, r.end()
 }
 

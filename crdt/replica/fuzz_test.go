@@ -93,7 +93,7 @@ func FuzzFrames(f *testing.F) {
 		frame(frameDatasets, id[:], id[:]),
 		frame(frameRoot, make([]byte, rootSize)),
 		frame(frameDigests, id[:], make([]byte, 32)),
-		wantFrame{7, id, 1 << 20, crdt.Version{a.author: 5}}.encode(),
+		wantFrame{7, id, 1 << 20, summary{hashAuthor(a.author): 5}}.encode(),
 		frame(frameEntry, uvarint(1), goldenEntry(f).raw),
 		frame(frameDone, uvarint(1)),
 		frame(frameCredit, uvarint(1), uvarint(1<<63)),

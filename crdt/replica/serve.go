@@ -33,7 +33,7 @@ func (d *Dataset) newServe(w wantFrame) *serve {
 	defer d.mu.Unlock()
 	s := &serve{d: d, channel: w.channel, credit: int64(min(w.credit, maxCredit))}
 	for a, l := range d.durable {
-		if has := w.version[a]; has < l.have {
+		if has := w.version[hashAuthor(a)]; has < l.have {
 			s.cursors = append(s.cursors, &cursor{author: a, next: has + 1, last: l.have})
 		}
 	}

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/zeebo/blake3"
-
-	"github.com/numax-mesh/numax/crdt"
 )
 
 // Limits of a session.
@@ -50,7 +48,7 @@ type session struct {
 	asked    map[uint64]*asked // our open wants by channel
 	channel  uint64
 	trickle  trickle
-	versions map[DatasetID]crdt.Version // as the peer last told us
+	versions map[DatasetID]summary // as the peer last told us
 	equal    time.Time
 	heard    [rootSize]byte // the last root of the peer's that was equal to ours
 }
@@ -70,7 +68,7 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		theirs:   make(map[DatasetID]bool),
 		wants:    make(map[DatasetID]uint64),
 		asked:    make(map[uint64]*asked),
-		versions: make(map[DatasetID]crdt.Version),
+		versions: make(map[DatasetID]summary),
 	}
 }
 
@@ -362,7 +360,7 @@ func (s *session) onWant(p []byte) error {
 	s.versions[d.id] = w.version
 	s.mu.Unlock()
 	signal(s.wake)
-	if !d.have().Dominates(w.version) {
+	if !d.have().dominates(w.version) {
 		s.want(d)
 	}
 	return nil
@@ -491,7 +489,7 @@ func (s *session) state() PeerState {
 	for id, v := range versions {
 		if d := s.r.dataset(id); d != nil {
 			for a, seq := range d.Version() {
-				if has := v[a]; seq > has {
+				if has := v[hashAuthor(a)]; seq > has {
 					p.Behind += seq - has
 				}
 			}

@@ -13,10 +13,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // ErrNotRunning means that no node runs on the data directory.
 var ErrNotRunning = errors.New("no node is running on this data directory")
+
+// askTime is what a node gets to show that the TCP port of its file is its own.
+const askTime = 2 * time.Second
 
 // Client talks to the node of a data directory.
 type Client struct {
@@ -34,12 +38,17 @@ func Dial(dir string) (*Client, error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	var e Endpoint
-	if err := json.Unmarshal(b, &e); err != nil {
-		return nil, fmt.Errorf("api: %s: %w", filepath.Join(dir, endpointFile), err)
+	if json.Unmarshal(b, &e) != nil {
+		return nil, ErrNotRunning // cut by a crash; a node writes it whole
 	}
-	network, address := "unix", e.Socket
-	if e.Socket == "" {
-		network, address = "tcp", e.TCP
+	network, address := "tcp", e.TCP
+	if e.Socket != "" {
+		// That of dir, which may be a copy of another node's, or be mounted
+		// elsewhere than for the node.
+		network, address = "unix", filepath.Join(dir, socketFile)
+		if len(address) > maxSocketPath {
+			address = e.Socket
+		}
 	}
 	conn, err := net.Dial(network, address)
 	if err != nil {
@@ -51,8 +60,19 @@ func Dial(dir string) (*Client, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, address)
 	}}
+	if network == "tcp" { // the port may be another program's by now
+		ctx, cancel := context.WithTimeout(context.Background(), askTime)
+		defer cancel()
+		if _, err := c.Peers(ctx); err != nil {
+			c.Close()
+			return nil, ErrNotRunning
+		}
+	}
 	return c, nil
 }
+
+// Close closes the connections that no call uses.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
 	var r io.Reader

@@ -64,14 +64,32 @@ func Listen(dir, addr string) (_ *Listeners, err error) {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	l.PID, l.Endpoint.TCP, l.Token = os.Getpid(), l.TCP.Addr().String(), hex.EncodeToString(secret)
-	b, err := json.Marshal(l.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, endpointFile), b, 0o600); err != nil {
+	if err := l.post(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	return l, nil
+}
+
+// post writes the endpoint file, so that it is there whole or not at all: a
+// client may look at any time.
+func (l *Listeners) post() error {
+	b, err := json.Marshal(l.Endpoint)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(l.dir, endpointFile+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(l.dir, endpointFile))
 }
 
 func or(a, b string) string {
@@ -100,7 +118,9 @@ func (l *Listeners) openSocket() error {
 		return err
 	}
 	l.Endpoint.Socket = path
-	return nil
+	// The umask decided until here, and the directory may be one that others
+	// can enter.
+	return os.Chmod(path, 0o600)
 }
 
 // Close closes the listeners and removes the files.

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 )
@@ -34,10 +36,8 @@ func Handler(n Node, token string) http.Handler {
 	})
 	mux.HandleFunc("POST /v1/data", func(w http.ResponseWriter, r *http.Request) {
 		var c Change
-		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&c); err != nil {
-			reply(w, nil, errors.Join(ErrUsage, err))
+		if err := decode(http.MaxBytesReader(w, r.Body, maxRequest), &c); err != nil {
+			reply(w, nil, fmt.Errorf("%w: request body: %w", ErrUsage, err))
 			return
 		}
 		v, err := n.Change(r.Context(), c)
@@ -50,11 +50,24 @@ func Handler(n Node, token string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-			http.Error(w, `{"error":"this API needs the token of api.json in the node's data directory"}`, http.StatusUnauthorized)
+			send(w, http.StatusUnauthorized, failure{"this API needs the token of api.json in the node's data directory"})
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// decode reads one JSON object and nothing else.
+func decode(r io.Reader, v any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON object")
+	}
+	return nil
 }
 
 func watch(n Node, w http.ResponseWriter, r *http.Request) {
@@ -64,11 +77,11 @@ func watch(n Node, w http.ResponseWriter, r *http.Request) {
 	err := n.Watch(r.Context(), q.Get("dataset"), q.Get("family"), q.Get("key"), func(v Value) error {
 		if !began {
 			w.Header().Set("Content-Type", "application/x-ndjson")
-			began = true
 		}
 		if err := out.Encode(v); err != nil {
 			return err
 		}
+		began = true
 		return http.NewResponseController(w).Flush()
 	})
 	if !began && err != nil && !errors.Is(err, context.Canceled) {
@@ -81,18 +94,25 @@ type failure struct {
 }
 
 func reply(w http.ResponseWriter, v any, err error) {
-	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case err == nil:
+		send(w, http.StatusOK, v)
 	case errors.Is(err, ErrUsage):
-		w.WriteHeader(http.StatusBadRequest)
+		send(w, http.StatusBadRequest, failure{err.Error()})
 	case errors.Is(err, ErrNotFound):
-		w.WriteHeader(http.StatusNotFound)
+		send(w, http.StatusNotFound, failure{err.Error()})
 	default:
-		w.WriteHeader(http.StatusServiceUnavailable)
+		send(w, http.StatusServiceUnavailable, failure{err.Error()})
 	}
+}
+
+func send(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
 	if err != nil {
-		v = failure{err.Error()}
+		status = http.StatusInternalServerError
+		b, _ = json.Marshal(failure{err.Error()}) // a string always works
 	}
-	_ = json.NewEncoder(w).Encode(v) // the client is gone if this fails
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the client is gone if this fails
 }

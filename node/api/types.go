@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,6 +107,9 @@ func (v Value) MarshalJSON() ([]byte, error) {
 		x = v.Text
 	case "lww-map":
 		x = v.Fields
+		if v.Fields == nil {
+			x = struct{}{}
+		}
 	default:
 		x = append([]string{}, v.List...)
 	}
@@ -150,14 +154,9 @@ func (v Value) String() string {
 		return v.Key + " = " + *v.Text
 	case "lww-map":
 		var parts []string
-		for k, x := range v.Fields {
-			parts = append(parts, k+"="+x)
+		for _, k := range slices.Sorted(maps.Keys(v.Fields)) {
+			parts = append(parts, k+"="+v.Fields[k])
 		}
-		slices.SortFunc(parts, func(a, b string) int {
-			ka, _, _ := strings.Cut(a, "=")
-			kb, _, _ := strings.Cut(b, "=")
-			return strings.Compare(ka, kb)
-		})
 		return fmt.Sprintf("%s = {%s}", v.Key, strings.Join(parts, ", "))
 	default:
 		return fmt.Sprintf("%s = [%s]", v.Key, strings.Join(v.List, ", "))
