@@ -9,14 +9,18 @@ package crdt
 //	register   | ops × stamp zigzag, less base | values |
 //	map        | ops × stamp zigzag, less base | fields: values | values of the sets |
 //	set        | author table | elements: values | ops × dots |
-//	sequence   | author table | ops × ( insert: origins | delete: dots ) | values |
+//	sequence   | author table | origins | deletions | values |
 //
 //	values     seq of byte strings, as in values.go
 //	dots       | runs varint | runs × ( first dot | len varint ) |
-//	origins    | 0 |                           goes on where the insert before ended
-//	           | 1 | left dot | right dot |
+//	origins    placed column | placed × left dot | placed × right dot |
+//	             placed is 0 for an insert that goes on where the one before ended
+//	deletions  runs column | runs × first dot | len column |
+//	column     runs of equal numbers: ( number varint | repeat varint )…
 //
-// Dots are as in authortable.go, their base being the number of the op.
+// Dots are as in authortable.go. Their base is the number of the op; of a right
+// origin the left one, which is beside it; of a deletion right after another
+// one what that deleted, which is beside it too.
 
 import (
 	"fmt"
@@ -102,26 +106,65 @@ func appendDots(b []byte, t *authorTable, op *Op) []byte {
 
 func appendSequenceOps(b []byte, ops []Op, author Author) []byte {
 	t := newAuthorTable(author)
-	var body []byte
+	var placed, runs, lens []columnRun
+	var lefts, rights, firsts []*Op
 	var vals [][]byte
 	var last *Op
 	for i := range ops {
 		op := &ops[i]
 		if op.Kind == Delete {
-			body = appendDots(body, t, op)
+			runs = addColumn(runs, uint64(len(op.Dots)), 1)
+			firsts = append(firsts, op)
 			continue
 		}
 		if last != nil && op.Left == lastOf(author, last) && op.Right == last.Right {
-			body = append(body, 0)
+			placed = addColumn(placed, 0, 1)
 		} else {
-			body = t.appendDot(append(body, 1), op.Left, op.Seq)
-			body = t.appendDot(body, op.Right, op.Seq)
+			placed = addColumn(placed, 1, 1)
+			lefts, rights = append(lefts, op), append(rights, op)
 		}
 		vals = append(vals, op.Values...)
 		last = op
 	}
+	body := appendColumn(nil, placed)
+	for _, op := range lefts {
+		body = t.appendDot(body, op.Left, op.Seq)
+	}
+	for _, op := range rights {
+		body = t.appendDot(body, op.Right, besideLeft(op, author))
+	}
+	body = appendColumn(body, runs)
+	var d deleted
+	for _, op := range firsts {
+		for _, r := range op.Dots {
+			body = t.appendDot(body, Dot{r.Author, r.First}, d.base(op))
+			d.note(op, r.First)
+			lens = addColumn(lens, r.Len, 1)
+		}
+	}
+	body = appendColumn(body, lens)
 	return appendValues(append(t.append(b), body...), vals)
 }
+
+// besideLeft is the base of an insert's right origin.
+func besideLeft(op *Op, author Author) uint64 {
+	if op.Left.Author == author {
+		return op.Left.Seq
+	}
+	return op.Seq
+}
+
+// deleted remembers what the deletion before removed.
+type deleted struct{ op, first uint64 }
+
+func (d *deleted) base(op *Op) uint64 {
+	if d.op == op.Seq || d.op+1 == op.Seq {
+		return d.first
+	}
+	return op.Seq
+}
+
+func (d *deleted) note(op *Op, first uint64) { d.op, d.first = op.Seq, first }
 
 // lastOf returns the last element an insert makes.
 func lastOf(author Author, op *Op) Dot { return Dot{author, op.Seq + op.Width() - 1} }
@@ -235,30 +278,18 @@ func readDots(r *reader, t *authorTable, op *Op) {
 
 func readSequenceOps(r *reader, ops []Op, widths []int, author Author) {
 	t := readAuthorTable(r, author)
-	var last *Op
-	lastWidth, elems := 0, 0
+	var inserts, deletes []*Op
+	elems := 0
 	for i := range ops {
-		op := &ops[i]
-		if op.Kind == Delete {
-			readDots(r, t, op)
+		if ops[i].Kind == Delete {
+			deletes = append(deletes, &ops[i])
 			continue
 		}
-		switch r.byte() {
-		case 0:
-			if last == nil {
-				r.fail("nothing to go on from")
-				return
-			}
-			op.Left, op.Right = Dot{author, last.Seq + uint64(lastWidth) - 1}, last.Right
-		case 1:
-			op.Left, op.Right = t.readDot(r, op.Seq), t.readDot(r, op.Seq)
-		default:
-			r.fail("bad origin code")
-			return
-		}
-		last, lastWidth = op, widths[i]
+		inserts = append(inserts, &ops[i])
 		elems += widths[i]
 	}
+	readOrigins(r, t, inserts, ops, widths, author)
+	readDeletions(r, t, deletes)
 	if elems > len(r.b) { // an element takes a byte, of its value or its length
 		r.fail("more elements than bytes")
 		return
@@ -269,6 +300,81 @@ func readSequenceOps(r *reader, ops []Op, widths []int, author Author) {
 		if ops[i].Kind == Insert {
 			n := widths[i]
 			ops[i].Values, all = slices.Clip(all[:n]), all[n:]
+		}
+	}
+}
+
+func readOrigins(r *reader, t *authorTable, inserts []*Op, ops []Op, widths []int, author Author) {
+	var placed []*Op
+	at := inserts
+	for _, run := range readColumn(r, uint64(len(inserts)), 1) {
+		if run.value == 1 {
+			placed = append(placed, at[:run.count]...)
+		}
+		at = at[run.count:]
+	}
+	for _, op := range placed {
+		op.Left = t.readDot(r, op.Seq)
+	}
+	for _, op := range placed {
+		op.Right = t.readDot(r, besideLeft(op, author))
+	}
+	var last *Op
+	lastWidth := 0
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind != Insert {
+			continue
+		}
+		if len(placed) > 0 && op == placed[0] {
+			placed = placed[1:]
+		} else {
+			if last == nil {
+				r.fail("nothing to go on from")
+				return
+			}
+			op.Left, op.Right = Dot{author, last.Seq + uint64(lastWidth) - 1}, last.Right
+		}
+		last, lastWidth = op, widths[i]
+	}
+}
+
+func readDeletions(r *reader, t *authorTable, deletes []*Op) {
+	total := uint64(0)
+	at := deletes
+	for _, run := range readColumn(r, uint64(len(deletes)), uint64(len(r.b))) {
+		total += run.value * run.count
+		if total > uint64(len(r.b)) { // a dot takes a byte
+			r.fail("more deletions than bytes")
+			return
+		}
+		for _, op := range at[:run.count] {
+			if run.value > 0 {
+				op.Dots = make([]DotRun, run.value)
+			}
+		}
+		at = at[run.count:]
+	}
+	var d deleted
+	for _, op := range deletes {
+		for i := range op.Dots {
+			first := t.readDot(r, d.base(op))
+			d.note(op, first.Seq)
+			op.Dots[i] = DotRun{Author: first.Author, First: first.Seq}
+		}
+	}
+	lens := readColumn(r, total, MaxSeq)
+	for _, op := range deletes {
+		for i := range op.Dots {
+			if len(lens) == 0 {
+				return // r has failed
+			}
+			if op.Dots[i].Len = lens[0].value; op.Dots[i].Len == 0 {
+				r.fail("deletion of nothing")
+			}
+			if lens[0].count--; lens[0].count == 0 {
+				lens = lens[1:]
+			}
 		}
 	}
 }
