@@ -23,7 +23,7 @@ GUESTS   := $(foreach main,$(wildcard examples/*/main.go),$(dir $(main))$(notdir
 MODULES  := . sandbox/sdk/go examples
 RELEASES := linux-amd64 linux-arm64 linux-armv7 darwin-arm64 windows-amd64.exe
 
-.PHONY: help build demo test race fuzz fmt lint check bench release clean
+.PHONY: help build demo test race sim fuzz fmt lint check bench release clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -54,6 +54,11 @@ race: ## tests under the race detector; needs a C compiler
 	@command -v $$(CGO_ENABLED=1 $(GO) env CC | cut -d' ' -f1) >/dev/null || \
 		{ echo "race: the race detector needs a C compiler, and there is no $$(CGO_ENABLED=1 $(GO) env CC) here: install gcc or clang, or set CC" >&2; exit 1; }
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m $(RACEFLAGS) ./crdt/... ./datastore/... ./p2p/... ./sandbox/... ./node/...
+
+SEEDS ?= 200
+TIMES ?= 1
+sim: ## replicas under faults in virtual time: SEEDS=200, or SEED=17 TIMES=1
+	$(GO) test -timeout 0 -count 1 $(if $(SEED),-v) -run '^TestSim$$' ./crdt/replica/replicasim -sim.seeds $(SEEDS) -sim.seed $(or $(SEED),0) -sim.times $(TIMES)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)

@@ -35,7 +35,8 @@
 // # What is not simulated
 //
 // Lying or corrupting disks (a synced byte stays), reordered metadata
-// operations of a file system, wall clocks that are set while a replica runs
+// operations of a file system, the moment in which goleveldb's new manifest is
+// current and not yet synced, wall clocks that are set while a replica runs
 // (they are at a restart), dishonest peers, full hosts with libp2p, compaction
 // and snapshots.
 package replicasim

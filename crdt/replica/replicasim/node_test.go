@@ -197,8 +197,7 @@ func (x *node) failDisk(fault datastoretest.Fault, after int, for_ time.Duration
 	x.disk.Fail(datastoretest.NoFault, 0)
 }
 
-// logTo keeps the last lines of all nodes, to be shown with a failure, and
-// counts an error that no fault explains as one.
+// logTo keeps the last lines of all nodes, to be shown with a failure.
 type logTo struct {
 	w    *world
 	node string
@@ -206,9 +205,9 @@ type logTo struct {
 
 const maxLines = 200
 
-func (*logTo) Enabled(context.Context, slog.Level) bool { return true }
-func (l *logTo) WithAttrs([]slog.Attr) slog.Handler     { return l }
-func (l *logTo) WithGroup(string) slog.Handler          { return l }
+func (*logTo) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+func (l *logTo) WithAttrs([]slog.Attr) slog.Handler         { return l }
+func (l *logTo) WithGroup(string) slog.Handler              { return l }
 
 func (l *logTo) Handle(_ context.Context, r slog.Record) error {
 	line := fmt.Sprintf("%8.3fs %s %v %s", l.w.elapsed().Seconds(), l.node, r.Level, r.Message)

@@ -59,7 +59,9 @@ func warmUp(t *testing.T) {
 	n := replicatest.New(t, 1)
 	a, b := n.StartOver("a", "", datastore.Options{}), n.StartOver("b", "", datastore.Options{})
 	a.Set("k", make([]byte, 4<<10)) // worth compressing
-	n.Wait("the warm-up", func() bool { return replicatest.Same(a, b) && a.Show(crdt.LWWRegister, "k") == b.Show(crdt.LWWRegister, "k") })
+	n.Wait("the warm-up", func() bool {
+		return replicatest.Same(a, b) && a.Show(crdt.LWWRegister, "k") == b.Show(crdt.LWWRegister, "k")
+	})
 	a.Crash()
 	b.Crash()
 }

@@ -21,7 +21,7 @@ const (
 	keysAFamily  = 2
 	fields       = 5
 	maxLarge     = 900 << 10
-	maxLargeOps  = 3  // of a worker
+	maxLargeOps  = 3 // of a worker
 	meanPause    = 700 * time.Millisecond
 	maxBurst     = 30
 	insertWidth  = 4

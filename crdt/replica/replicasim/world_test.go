@@ -15,7 +15,7 @@ import (
 
 // Limits of what a world may take, in virtual time.
 const (
-	convergeWithin = 90 * time.Second // of the last fault's end
+	convergeWithin = 45 * time.Second // of the last fault's end: the longest redial, and some
 	pollEvery      = 50 * time.Millisecond
 	idleTime       = 10 * time.Minute
 	// idleBytes is what two equal neighbours may say to each other in the idle
