@@ -21,7 +21,7 @@ const (
 // Meanwhile new writes get ErrBusy and reads go on.
 func (r *Replica) commitLoop(ctx context.Context) error {
 	defer r.queue.end()
-	window := minWindow
+	var load load
 	for {
 		select {
 		case <-r.queue.wake:
@@ -29,20 +29,42 @@ func (r *Replica) commitLoop(ctx context.Context) error {
 			r.queue.close()
 			return r.lastCommit()
 		}
-		r.gather(ctx, window)
-		n, err := r.commit(ctx)
+		r.gather(ctx, load.window())
+		ops, entries, err := r.commit(ctx)
 		if err != nil {
 			r.queue.close()
 			return err
 		}
-		// Alone, a change should not wait; under load a longer window means
-		// fewer signatures and fsyncs for the same ops.
-		if n > 64 {
-			window = min(2*window, maxWindow)
-		} else {
-			window = minWindow
-		}
+		load.note(r.now(), ops, entries)
 	}
+}
+
+// load chooses the window. Alone, a change should not wait; under load a
+// longer window means fewer signatures and fsyncs for the same ops, here and,
+// for each entry, on every other node.
+type load struct {
+	last    time.Time
+	ops     int     // of the last commit
+	entries float64 // a second, smoothed
+}
+
+const (
+	busyOps     = 64  // in one commit
+	busyEntries = 400 // a second, of all authors
+)
+
+func (l *load) note(now time.Time, ops, entries int) {
+	gap := max(now.Sub(l.last).Seconds(), minWindow.Seconds())
+	weight := min(gap/maxWindow.Seconds()/8, 1)
+	l.entries += (float64(entries)/gap - l.entries) * weight
+	l.last, l.ops = now, ops
+}
+
+func (l *load) window() time.Duration {
+	if l.ops > busyOps || l.entries > busyEntries {
+		return maxWindow
+	}
+	return minWindow
 }
 
 // gather waits until the window is over, or full, or somebody needs the disk.
@@ -64,13 +86,14 @@ func (r *Replica) lastCommit() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := r.commit(ctx)
+	_, _, err := r.commit(ctx)
 	return err
 }
 
 // commit makes everything that was accepted so far durable and then tells
-// those who wait for it. It returns the number of ops of our own it held.
-func (r *Replica) commit(ctx context.Context) (ops int, err error) {
+// those who wait for it. It returns the number of ops of our own and of
+// entries of all authors that it held.
+func (r *Replica) commit(ctx context.Context) (ops, entries int, err error) {
 	var b datastore.Batch
 	r.cut.Lock()
 	ticket := r.queue.take()
@@ -80,6 +103,7 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 		if p := d.cut(&b); p != nil {
 			parts = append(parts, p)
 			ops += len(p.ops)
+			entries += len(p.foreign)
 		}
 	}
 	if r.rotate.Swap(false) {
@@ -89,12 +113,13 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 
 	for _, p := range parts {
 		if err := p.seal(r); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
+		entries += len(p.sealed)
 		p.rows(&b)
 	}
 	if err := r.write(ctx, &b); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	r.stats.Commits.Add(1)
 	r.kv.committed()
@@ -106,7 +131,7 @@ func (r *Replica) commit(ctx context.Context) (ops int, err error) {
 		p.announce(r)
 		p.d.applySpilled()
 	}
-	return ops, nil
+	return ops, entries, nil
 }
 
 // becomeNew goes on as a new author, whose id reaches the disk with the batch

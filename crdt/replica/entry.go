@@ -141,11 +141,16 @@ func parseEntry(b []byte, headOnly bool) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e, e.verify(header)
+}
+
+// verify checks the signature over the header.
+func (e *Entry) verify(header []byte) error {
 	pub := e.Author.Bytes()
-	if !ed25519.Verify(pub[:ed25519.PublicKeySize], header, b[e.bodyAt-signatureSize:e.bodyAt]) {
-		return nil, fmt.Errorf("%w: bad signature", ErrMalformed)
+	if !ed25519.Verify(pub[:ed25519.PublicKeySize], header, e.raw[e.bodyAt-signatureSize:e.bodyAt]) {
+		return fmt.Errorf("%w: bad signature", ErrMalformed)
 	}
-	return e, nil
+	return nil
 }
 
 // splitEntry is parseEntry without the signature: for bytes from our own disk,

@@ -100,6 +100,15 @@ func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 	return got, nil
 }
 
+// knows reports whether the entry's place in its author's log is taken, and
+// not by another one at the head, which would be a fork.
+func (d *Dataset) knows(e *Entry) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.logs[e.Author]
+	return e.Last() < l.have || e.ID == l.head
+}
+
 // accept puts the entry in the log if it is the author's next, and whatever
 // was parked behind it.
 //

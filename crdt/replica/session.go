@@ -381,9 +381,12 @@ func (s *session) onEntry(ctx context.Context, p []byte) error {
 	want.heard = s.r.now()
 	s.mu.Unlock()
 	d := want.d
-	e, err := parseEntry(r.b, false)
+	e, header, err := splitEntry(r.b, false)
 	if err == nil {
 		err = s.r.admit(d.id, e)
+	}
+	if err == nil && !d.knows(e) { // gossip was faster: no need to verify it again
+		err = e.verify(header)
 	}
 	if err != nil {
 		s.r.stats.Rejected.Add(1)

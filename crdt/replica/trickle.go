@@ -7,23 +7,32 @@ import "time"
 // peer's beacon was equal to ours.
 //
 //	change → 100 ms → 250 ms → 500 ms → 1 s → 2 s → … → 30 s → 30 s → …
+//
+// While changes go on, roots differ by what is under way, and a beacon would
+// only fetch it twice: one is sent when they pause, but once a second at least.
 type trickle struct {
 	interval time.Duration
 	due      time.Time
-	quiet    bool // an equal beacon was heard in this interval
+	latest   time.Time // due is not put off beyond this
+	quiet    bool      // an equal beacon was heard in this interval
 }
 
 const (
-	trickleMin = 100 * time.Millisecond
-	trickleMax = 30 * time.Second
+	trickleMin    = 100 * time.Millisecond
+	trickleMax    = 30 * time.Second
+	tricklePutOff = time.Second
 )
 
-// reset begins the shortest interval, unless it runs already.
+// reset begins the shortest interval.
 func (t *trickle) reset(now time.Time) {
 	t.quiet = false
 	if t.interval != trickleMin {
 		t.interval = trickleMin
-		t.due = now.Add(trickleMin)
+		t.latest = now.Add(tricklePutOff)
+	}
+	t.due = now.Add(trickleMin)
+	if t.due.After(t.latest) {
+		t.due = t.latest
 	}
 }
 
