@@ -141,7 +141,25 @@ func (s *Store) open() error {
 		return err
 	}
 	s.db, s.view = view.DB, view
-	return nil
+	return s.syncManifest()
+}
+
+// syncManifest puts the manifest on disk. LevelDB points CURRENT to a new one
+// and removes the old before it has synced the new: a power cut soon after
+// would leave a store that nobody can open.
+func (s *Store) syncManifest() error {
+	if s.dir == "" {
+		return nil
+	}
+	name, err := os.ReadFile(filepath.Join(s.dir, "CURRENT"))
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, strings.TrimSpace(string(name))), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), syncDir(s.dir))
 }
 
 // probe opens an existing store without go-ds-leveldb first, which answers a

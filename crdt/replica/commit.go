@@ -26,13 +26,13 @@ func (r *Replica) commitLoop(ctx context.Context) error {
 		select {
 		case <-r.queue.wake:
 		case <-ctx.Done():
-			r.queue.close()
+			r.closeQueue()
 			return r.lastCommit()
 		}
 		r.gather(ctx, load.window())
 		ops, entries, err := r.commit(ctx)
 		if err != nil {
-			r.queue.close()
+			r.closeQueue()
 			return err
 		}
 		load.note(r.now(), ops, entries)

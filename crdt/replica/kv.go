@@ -100,7 +100,9 @@ func (k *Keys) write(ctx context.Context, key, value []byte) error {
 		return err
 	}
 	full := k.full(key)
-	k.r.cut.RLock()
+	if err := k.r.enter(); err != nil {
+		return err
+	}
 	defer k.r.cut.RUnlock()
 	kv := &k.r.kv
 	kv.mu.Lock()

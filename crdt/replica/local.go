@@ -35,7 +35,9 @@ func (d *Dataset) Update(ctx context.Context, family crdt.Family, key string, ma
 	defer d.release(o)
 	now := Now{Time: d.r.stamp()}
 
-	d.r.cut.RLock()
+	if err := d.r.enter(); err != nil {
+		return crdt.Dot{}, err
+	}
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -116,7 +118,9 @@ func (d *Dataset) DeleteElement(ctx context.Context, key, id string) error {
 	if err := d.r.queue.admit(ctx); err != nil || !ok {
 		return err // no element will ever have an id that is not ok
 	}
-	d.r.cut.RLock()
+	if err := d.r.enter(); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	_, came := d.hashes[h] // since we looked
 	if !came {

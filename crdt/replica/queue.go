@@ -125,6 +125,31 @@ func (q *queue) fail(err error) (first bool) {
 	return first
 }
 
+// isClosed is for those who share Replica.cut: close is called with it held
+// whole, so whoever sees the queue open is part of the last commit.
+func (q *queue) isClosed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
+// enter shares Replica.cut for a local write; the caller gives it back.
+func (r *Replica) enter() error {
+	r.cut.RLock()
+	if r.queue.isClosed() {
+		r.cut.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+// closeQueue refuses further writes.
+func (r *Replica) closeQueue() {
+	r.cut.Lock()
+	defer r.cut.Unlock()
+	r.queue.close()
+}
+
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -139,12 +164,6 @@ func (q *queue) end() {
 	defer q.mu.Unlock()
 	q.ended = true
 	q.broadcast()
-}
-
-func (q *queue) isClosed() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.closed
 }
 
 func (q *queue) broadcast() {
