@@ -81,6 +81,18 @@ func ParsePeer(s string) (peer.AddrInfo, error) {
 	return *info, nil
 }
 
+// multiaddrs parses addresses that a peer or a file gave, without those that are
+// none.
+func multiaddrs(list []string) []ma.Multiaddr {
+	var addrs []ma.Multiaddr
+	for _, s := range list {
+		if a, err := ma.NewMultiaddr(s); err == nil {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
 func allLoopback(addrs []ma.Multiaddr) bool {
 	for _, a := range addrs {
 		if !manet.IsIPLoopback(a) {

@@ -68,9 +68,14 @@ func newPubSub(ctx context.Context, h *Host) (*pubsub.PubSub, error) {
 	)
 }
 
+// messageID is what a message is known by: its topic and its bytes. Without the
+// topic, who sends an entry on a wrong one first keeps it from the right one:
+// a message counts as seen before it is validated.
 func messageID(m *pb.Message) string {
-	sum := blake3.Sum256(m.Data)
-	return string(sum[:20])
+	h := blake3.New()
+	_, _ = h.WriteString(m.GetTopic() + "\x00")
+	_, _ = h.Write(m.Data)
+	return string(h.Sum(nil)[:20])
 }
 
 // scoreParams punish invalid messages and broken promises, and nothing that an
@@ -123,11 +128,11 @@ func (h *Host) Join(name string, validate func(from string, data []byte) (Verdic
 	if t.topic, err = h.pubsub.Join(name); err != nil {
 		return nil, errors.Join(err, h.pubsub.UnregisterTopicValidator(name))
 	}
-	if err := t.topic.SetScoreParams(topicScore()); err != nil {
-		return nil, errors.Join(err, t.topic.Close())
+	if err = t.topic.SetScoreParams(topicScore()); err == nil {
+		t.sub, err = t.topic.Subscribe(pubsub.WithBufferSize(deliveryQueue))
 	}
-	if t.sub, err = t.topic.Subscribe(pubsub.WithBufferSize(deliveryQueue)); err != nil {
-		return nil, errors.Join(err, t.topic.Close())
+	if err != nil {
+		return nil, errors.Join(err, t.topic.Close(), h.pubsub.UnregisterTopicValidator(name))
 	}
 	ctx, cancel := context.WithCancel(h.ctx)
 	t.stop = cancel

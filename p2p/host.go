@@ -69,8 +69,7 @@ type Host struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 
-	mu      sync.Mutex // guards the fields below
-	sync    protocol.ID
+	mu      sync.Mutex // guards the field below, and that nobody begins to serve after Close
 	changed func()
 }
 
@@ -78,6 +77,9 @@ type Host struct {
 func New(cfg Config) (_ *Host, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if !validTag(cfg.Tag) {
+		return nil, fmt.Errorf("p2p: tag %q: want 1 to %d of a-z and 0-9", cfg.Tag, maxTag)
 	}
 	strict := len(cfg.Listen) > 0
 	if !strict {
@@ -89,7 +91,12 @@ func New(cfg Config) (_ *Host, err error) {
 		if err != nil {
 			return nil, err
 		}
-		listen = append(listen, addrs...)
+		for _, a := range addrs {
+			// libp2p panics when it is to open a QUIC address twice.
+			if !slices.ContainsFunc(listen, a.Equal) {
+				listen = append(listen, a)
+			}
+		}
 	}
 	var bootstrap []peer.AddrInfo
 	for _, s := range cfg.Bootstrap {
@@ -112,7 +119,9 @@ func New(cfg Config) (_ *Host, err error) {
 		libp2p.Identity(key),
 		libp2p.ListenAddrs(listen...),
 		libp2p.Transport(libp2pquic.NewTransport),
-		libp2p.Transport(tcp.NewTCPTransport),
+		// With SO_REUSEPORT two nodes of one user would share a port, and each
+		// would get a part of the other's connections.
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.ConnectionManager(conns),
 		libp2p.BandwidthReporter(h.bandwidth),
 		libp2p.UserAgent(cfg.Agent),
@@ -135,6 +144,13 @@ func New(cfg Config) (_ *Host, err error) {
 	}
 	h.known = newKnown(h, bootstrap)
 	return h, nil
+}
+
+// maxTag is what fits the service name of mDNS beside ours.
+const maxTag = 15
+
+func validTag(tag string) bool {
+	return tag != "" && len(tag) <= maxTag && strings.Trim(tag, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 const listenHint = "another program has this port, or the address is not of this machine; choose another, or port 0 for any free one"
@@ -245,7 +261,9 @@ func (h *Host) Run(ctx context.Context) error {
 
 // Close closes all connections and listeners.
 func (h *Host) Close() error {
+	h.mu.Lock()
 	h.cancel()
+	h.mu.Unlock()
 	err := h.host.Close()
 	h.wg.Wait()
 	return err
@@ -261,6 +279,10 @@ func (h *Host) follow(ctx context.Context) {
 		return
 	}
 	defer sub.Close()
+	for _, id := range h.host.Network().Peers() { // connected before we subscribed
+		h.known.met(id)
+	}
+	h.peersChanged()
 	for {
 		select {
 		case <-ctx.Done():
@@ -272,13 +294,17 @@ func (h *Host) follow(ctx context.Context) {
 			if id, ok := e.(event.EvtPeerIdentificationCompleted); ok {
 				h.known.met(id.Peer)
 			}
-			h.mu.Lock()
-			changed := h.changed
-			h.mu.Unlock()
-			if changed != nil {
-				changed()
-			}
+			h.peersChanged()
 		}
+	}
+}
+
+func (h *Host) peersChanged() {
+	h.mu.Lock()
+	changed := h.changed
+	h.mu.Unlock()
+	if changed != nil {
+		changed()
 	}
 }
 
@@ -293,14 +319,19 @@ func (s Stream) Close() error { return s.Reset() }
 // whenever PeersOf may have changed.
 func (h *Host) Handle(proto string, serve func(ctx context.Context, peer string, s io.ReadWriteCloser), changed func()) {
 	h.mu.Lock()
-	h.sync, h.changed = protocol.ID(proto), changed
+	h.changed = changed
 	h.mu.Unlock()
 	h.host.SetStreamHandler(protocol.ID(proto), func(s network.Stream) {
-		if h.ctx.Err() != nil {
+		h.mu.Lock()
+		closed := h.ctx.Err() != nil
+		if !closed {
+			h.wg.Add(1)
+		}
+		h.mu.Unlock()
+		if closed {
 			_ = s.Reset()
 			return
 		}
-		h.wg.Add(1)
 		defer h.wg.Done()
 		serve(h.ctx, s.Conn().RemotePeer().String(), Stream{s})
 	})

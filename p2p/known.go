@@ -26,6 +26,7 @@ const (
 	dialTimeout  = 5 * time.Second
 	maxDials     = 8
 	forgetAfter  = 30 * 24 * time.Hour
+	seenEvery    = time.Hour        // how often a connected peer is noted as seen
 	restAfter    = 10 * time.Minute // unreachable that long: dialled rarely
 	restEvery    = time.Minute
 )
@@ -42,9 +43,9 @@ type known struct {
 }
 
 type knownPeer struct {
-	Addrs     []string  `json:"addrs"`
-	Seen      time.Time `json:"seen"`
-	bootstrap bool
+	Addrs     []string       `json:"addrs"`
+	Seen      time.Time      `json:"seen"` // connected
+	bootstrap []ma.Multiaddr // as the user gave them; the peer need not know of them
 	trying    bool
 	since     time.Time // first of the failed dials in a row; zero = none
 	next      time.Time
@@ -62,12 +63,7 @@ func newKnown(h *Host, bootstrap []peer.AddrInfo) *known {
 			p = &knownPeer{Seen: time.Now()}
 			k.peers[info.ID] = p
 		}
-		p.bootstrap = true
-		for _, a := range info.Addrs {
-			if !slices.Contains(p.Addrs, a.String()) {
-				p.Addrs = append(p.Addrs, a.String())
-			}
-		}
+		p.bootstrap = append(p.bootstrap, info.Addrs...)
 	}
 	return k
 }
@@ -80,19 +76,42 @@ func (k *known) load() {
 	if errors.Is(err, ds.ErrNotFound) {
 		return
 	}
-	saved := make(map[string]*knownPeer)
+	var saved map[peer.ID]*knownPeer
 	if err == nil {
-		err = json.Unmarshal(b, &saved)
+		saved, err = parseKnown(b)
 	}
 	if err != nil {
 		k.h.log.Warn("cannot read the known peers; starting without", "err", err)
 		return
 	}
-	for s, p := range saved {
-		if id, err := peer.Decode(s); err == nil && p != nil && time.Since(p.Seen) < forgetAfter {
+	for id, p := range saved {
+		if time.Since(p.Seen) < forgetAfter {
 			k.peers[id] = p
 		}
 	}
+}
+
+// parseKnown reads what encodeKnown writes: {peer id: knownPeer}.
+func parseKnown(b []byte) (map[peer.ID]*knownPeer, error) {
+	var named map[string]*knownPeer
+	if err := json.Unmarshal(b, &named); err != nil {
+		return nil, err
+	}
+	peers := make(map[peer.ID]*knownPeer, len(named))
+	for s, p := range named {
+		if id, err := peer.Decode(s); err == nil && p != nil {
+			peers[id] = p
+		}
+	}
+	return peers, nil
+}
+
+func encodeKnown(peers map[peer.ID]*knownPeer) ([]byte, error) {
+	named := make(map[string]*knownPeer, len(peers))
+	for id, p := range peers {
+		named[id.String()] = p
+	}
+	return json.Marshal(named)
 }
 
 func (k *known) save() {
@@ -102,11 +121,7 @@ func (k *known) save() {
 		return
 	}
 	k.dirty = false
-	out := make(map[string]*knownPeer, len(k.peers))
-	for id, p := range k.peers {
-		out[id.String()] = p
-	}
-	b, err := json.Marshal(out)
+	b, err := encodeKnown(k.peers)
 	k.mu.Unlock()
 	if err == nil {
 		err = k.h.cfg.Known.Put(context.Background(), knownKey, b)
@@ -119,10 +134,18 @@ func (k *known) save() {
 // met notes a peer that connected and said where it listens.
 func (k *known) met(id peer.ID) {
 	var addrs []string
-	for _, a := range k.h.host.Peerstore().Addrs(id) {
-		if len(addrs) < maxKnownAddr {
-			addrs = append(addrs, a.String())
+	note := func(a ma.Multiaddr) {
+		if s := a.String(); len(addrs) < maxKnownAddr && !slices.Contains(addrs, s) {
+			addrs = append(addrs, s)
 		}
+	}
+	for _, c := range k.h.host.Network().ConnsToPeer(id) {
+		if c.Stat().Direction == network.DirOutbound {
+			note(c.RemoteMultiaddr()) // works, whatever the peer says
+		}
+	}
+	for _, a := range k.h.host.Peerstore().Addrs(id) {
+		note(a)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -147,7 +170,7 @@ func (k *known) makeRoom() {
 	}
 	var oldest peer.ID
 	for id, p := range k.peers {
-		if !p.bootstrap && (oldest == "" || p.Seen.Before(k.peers[oldest].Seen)) {
+		if p.bootstrap == nil && (oldest == "" || p.Seen.Before(k.peers[oldest].Seen)) {
 			oldest = id
 		}
 	}
@@ -183,15 +206,17 @@ func (k *known) dial(ctx context.Context, wg *sync.WaitGroup) {
 		if running >= maxDials {
 			return
 		}
-		if p.trying || now.Before(p.next) || k.h.host.Network().Connectedness(id) == network.Connected {
+		if k.h.host.Network().Connectedness(id) == network.Connected {
+			// Ahead of us is what a clock said that was wrong.
+			if age := now.Sub(p.Seen); age > seenEvery || age < 0 {
+				p.Seen, k.dirty = now, true
+			}
 			continue
 		}
-		info := peer.AddrInfo{ID: id}
-		for _, s := range p.Addrs {
-			if a, err := ma.NewMultiaddr(s); err == nil {
-				info.Addrs = append(info.Addrs, a)
-			}
+		if p.trying || now.Before(p.next) {
+			continue
 		}
+		info := peer.AddrInfo{ID: id, Addrs: slices.Concat(p.bootstrap, multiaddrs(p.Addrs))}
 		p.trying = true
 		running++
 		wg.Go(func() { k.try(ctx, info, p) })
@@ -211,11 +236,11 @@ func (k *known) try(ctx context.Context, info peer.AddrInfo, p *knownPeer) {
 	}
 	if p.since.IsZero() {
 		p.since = now
-		if p.bootstrap {
+		if p.bootstrap != nil {
 			k.h.log.Warn("cannot reach a bootstrap peer yet; trying on", "peer", info.ID, "err", err)
 		}
 	}
-	if now.Sub(p.since) > restAfter && !p.bootstrap {
+	if now.Sub(p.since) > restAfter && p.bootstrap == nil {
 		p.next = now.Add(restEvery)
 	}
 }

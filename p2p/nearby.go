@@ -29,7 +29,7 @@ const (
 	nearbyEvery = 300 * time.Millisecond
 	nearbyTouch = 5 * time.Second
 	nearbyStale = 20 * time.Second // a file not touched for so long is of a dead node
-	maxNearby   = 256              // files looked at
+	maxNearby   = 256              // files of our tag looked at
 	nearbySize  = 8 << 10
 )
 
@@ -107,41 +107,67 @@ func (h *Host) postNearby(file string) error {
 	return writeFile(file, b)
 }
 
-// meetNearby dials the nodes with our tag that are not connected.
+// meetNearby dials the nodes with our tag that are not connected, and removes
+// what nodes of any tag left that died without a word.
 func (h *Host) meetNearby(ctx context.Context, dir string) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return
 	}
-	for i, f := range files {
-		name, ok := strings.CutPrefix(f.Name(), h.cfg.Tag+"-")
-		id, err := peer.Decode(name)
-		if i >= maxNearby || !ok || err != nil || id == h.host.ID() ||
-			h.host.Network().Connectedness(id) == network.Connected {
+	ours := 0
+	for _, f := range files {
+		tag, id, whole := parseNearbyName(f.Name())
+		info, err := f.Info()
+		if id == "" || err != nil || !info.Mode().IsRegular() {
 			continue
 		}
 		path := filepath.Join(dir, f.Name())
-		info, err := f.Info()
-		if err != nil || !info.Mode().IsRegular() || info.Size() > nearbySize {
-			continue
-		}
 		if time.Since(info.ModTime()) > nearbyStale {
 			_ = os.Remove(path)
 			continue
 		}
-		b, err := os.ReadFile(path)
-		var found nearbyFile
-		if err != nil || json.Unmarshal(b, &found) != nil {
+		if tag != h.cfg.Tag || !whole || id == h.host.ID() || info.Size() > nearbySize {
 			continue
 		}
-		target := peer.AddrInfo{ID: id}
-		for _, s := range found.Addrs {
-			if a, err := ma.NewMultiaddr(s); err == nil {
-				target.Addrs = append(target.Addrs, a)
-			}
+		if ours++; ours > maxNearby {
+			return
 		}
-		if err := h.connect(ctx, target); err != nil {
+		if h.host.Network().Connectedness(id) == network.Connected {
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		addrs := parseNearby(b)
+		if len(addrs) == 0 {
+			continue
+		}
+		if err := h.connect(ctx, peer.AddrInfo{ID: id, Addrs: addrs}); err != nil {
 			h.log.Debug("cannot reach a node on this machine", "peer", id, "err", err)
 		}
 	}
+}
+
+// parseNearbyName is whose a file is, or no id if it is none of ours. It is
+// whole under its own name, and not yet under the one of writeFile.
+func parseNearbyName(name string) (tag string, id peer.ID, whole bool) {
+	name, unfinished := strings.CutPrefix(name, ".")
+	tag, name, _ = strings.Cut(name, "-")
+	name, _, more := strings.Cut(name, "-")
+	id, err := peer.Decode(name)
+	if err != nil || unfinished != more {
+		return "", "", false
+	}
+	return tag, id, !unfinished
+}
+
+// parseNearby is where the node of a file listens; nowhere, if the file is
+// damaged.
+func parseNearby(b []byte) []ma.Multiaddr {
+	var f nearbyFile
+	if json.Unmarshal(b, &f) != nil {
+		return nil
+	}
+	return multiaddrs(f.Addrs)
 }
