@@ -11,7 +11,6 @@ import "encoding/binary"
 //	o<dataset 16><family 1><esc(key)><slot>    → cell: one slot of one object
 //	e<dataset 16><author 40><last seq 8>       → entry, verbatim
 //	v<dataset 16><author 40>                   → version row: have, applied, head
-//	c<dataset 16><change 8>                    → change row: which object changed
 //	r<dataset 16>…                             → remembered intents of the replica
 //	m<esc(module)><key>                        → value of a module's db_* key
 //	/…                                         go-datastore keys (libp2p)
@@ -29,10 +28,8 @@ const (
 	tableObject   = 'o'
 	tableEntry    = 'e'
 	tableVersion  = 'v'
-	tableChange   = 'c'
 	tableIntent   = 'r'
 	tableModule   = 'm'
-	tableForeign  = '/'
 	datasetIDSize = 16
 )
 
@@ -96,14 +93,6 @@ func VersionKey(id DatasetID, author []byte) []byte {
 	k := append([]byte{tableVersion}, id[:]...)
 	return append(k, author...)
 }
-
-// ChangeKey is the n-th change row of a dataset.
-func ChangeKey(id DatasetID, n uint64) []byte {
-	return binary.BigEndian.AppendUint64(ChangePrefix(id), n)
-}
-
-// ChangePrefix is the prefix of a dataset's change rows.
-func ChangePrefix(id DatasetID) []byte { return append([]byte{tableChange}, id[:]...) }
 
 // IntentPrefix is the prefix of what a replica of the dataset remembers to do.
 func IntentPrefix(id DatasetID) []byte { return append([]byte{tableIntent}, id[:]...) }
