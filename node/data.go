@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strconv"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -17,13 +18,21 @@ import (
 type Data struct{ r *replica.Replica }
 
 // OpenData opens the data of a directory on which no node runs. Close it. What
-// is changed reaches the other nodes when a node runs there next.
-func OpenData(cfg Config) (*Data, io.Closer, error) {
+// is changed reaches the other nodes when a node runs there next. With readOnly
+// nothing is begun: not a store, not a dataset.
+func OpenData(cfg Config, readOnly bool) (*Data, io.Closer, error) {
+	why := toChange
+	if readOnly {
+		why = toRead
+		if _, err := os.Stat(cfg.file(storeDir)); err != nil {
+			return nil, nil, fmt.Errorf("data directory %s: no node has ever run there: name another with --data", cfg.Data)
+		}
+	}
 	key, err := makeData(&cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := openState(&cfg, nil, key, slog.New(slog.DiscardHandler))
+	s, err := openState(&cfg, why, nil, key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -50,7 +59,7 @@ func (d *Data) find(dataset, family string) (*replica.Dataset, crdt.Family, erro
 			return x, f, nil
 		}
 	}
-	return nil, 0, fmt.Errorf("dataset %q: %w: this node does not replicate it; start it with --dataset %s", dataset, api.ErrNotFound, dataset)
+	return nil, 0, fmt.Errorf("dataset %q: %w: this node does not hold it; start it with --dataset %s", dataset, api.ErrNotFound, dataset)
 }
 
 // Get reads an object.

@@ -56,7 +56,7 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 	// lock must be held before a port is taken, and the host keeps its known
 	// peers in the store.
 	n.mesh = newMesh()
-	if n.state, err = openState(&cfg, n.mesh, key, log); err != nil {
+	if n.state, err = openState(&cfg, toServe, n.mesh, key, log); err != nil {
 		return nil, err
 	}
 	n.cfg = cfg

@@ -22,12 +22,21 @@ type state struct {
 	replica *replica.Replica
 }
 
-func openState(cfg *Config, mesh replica.Mesh, key ed25519.PrivateKey, log *slog.Logger) (*state, error) {
+// purpose is what a directory is opened for.
+type purpose int
+
+const (
+	toServe  purpose = iota // a node: it takes on the network and the datasets it was told
+	toChange                // a command that writes: it may begin a dataset
+	toRead
+)
+
+func openState(cfg *Config, why purpose, mesh replica.Mesh, key ed25519.PrivateKey, log *slog.Logger) (*state, error) {
 	store, err := openStore(cfg.file(storeDir))
 	if err != nil {
 		return nil, err
 	}
-	if err := ownNetwork(cfg, store); err != nil {
+	if err := ownNetwork(cfg, store, why); err != nil {
 		_ = store.Close()
 		return nil, err
 	}
@@ -37,7 +46,7 @@ func openState(cfg *Config, mesh replica.Mesh, key ed25519.PrivateKey, log *slog
 	r, err := replica.Open(replica.Options{
 		Store: store, Key: key, Network: replica.OpenNetwork(cfg.Network), Mesh: mesh, Log: log,
 	})
-	if err == nil && !cfg.NoSync {
+	if err == nil && !cfg.NoSync && why != toRead {
 		for _, name := range cfg.Datasets {
 			if _, err = r.Dataset(name); err != nil {
 				break
@@ -105,7 +114,7 @@ var infoNetwork = datastore.InfoKey("network")
 // ownNetwork settles which network the directory is opened for: the one that
 // was named, else the one it was last used for, so that `data get` without a
 // running node reads what the node wrote.
-func ownNetwork(cfg *Config, store *datastore.Store) error {
+func ownNetwork(cfg *Config, store *datastore.Store, why purpose) error {
 	last, err := store.Get(infoNetwork)
 	if err != nil && !errors.Is(err, datastore.ErrNotFound) {
 		return err
@@ -116,8 +125,11 @@ func ownNetwork(cfg *Config, store *datastore.Store) error {
 			cfg.Network = string(last)
 		}
 	}
-	if string(last) == cfg.Network {
+	if string(last) == cfg.Network || why == toRead && len(last) == 0 {
 		return nil
+	}
+	if why != toServe && len(last) > 0 {
+		return fmt.Errorf("data directory %s is of network %q, not %q: leave --network out, or start a node with it to change over", cfg.Data, last, cfg.Network)
 	}
 	var b datastore.Batch
 	b.Put(infoNetwork, []byte(cfg.Network))

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -72,14 +74,11 @@ func open(cmd *cobra.Command) (a dataAccess, dataset string, done func() error, 
 		return nil, "", nil, err
 	}
 	dataset = cfg.Datasets[0]
-	if _, err := os.Stat(cfg.Data); err != nil && cmd.Name() == "get" {
-		return nil, "", nil, fmt.Errorf("data directory %s: %w: name one with --data", cfg.Data, errors.Unwrap(err))
-	}
 	c, err := api.Dial(cfg.Data)
 	if errors.Is(err, api.ErrNotRunning) {
 		var d *node.Data
 		var closer io.Closer
-		if d, closer, err = node.OpenData(cfg); err == nil {
+		if d, closer, err = node.OpenData(cfg, cmd.Name() == "get"); err == nil {
 			return offlineData{d}, dataset, closer.Close, nil
 		}
 		if errors.Is(err, node.ErrInUse) { // a node that has just come up?
@@ -90,6 +89,15 @@ func open(cmd *cobra.Command) (a dataAccess, dataset string, done func() error, 
 	}
 	if err != nil {
 		return nil, "", nil, err
+	}
+	if s.Network != "" {
+		status, err := c.Status(cmd.Context())
+		if err == nil && status.Network != s.Network {
+			err = fmt.Errorf("the node on %s is of network %q, not %q: leave --network out", cfg.Data, status.Network, s.Network)
+		}
+		if err != nil {
+			return nil, "", nil, err
+		}
 	}
 	return c, dataset, func() error { return nil }, nil
 }
@@ -104,8 +112,26 @@ func printValue(cmd *cobra.Command, v api.Value) error {
 	if wantsJSON(cmd) {
 		return printJSON(v)
 	}
-	_, err := fmt.Println(v)
+	text := v.String()
+	if atTerminal(os.Stdout) {
+		text = printable(text)
+	}
+	_, err := fmt.Println(text)
 	return err
+}
+
+// printable shows control characters instead of sending them to the terminal:
+// anybody on an open network can write a value.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			fmt.Fprintf(&b, "\\x%02x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 func dataGet() *cobra.Command {
@@ -138,7 +164,7 @@ func dataChange(verb, use, short string, least, most int) *cobra.Command {
 		Use: use, Short: short,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < least || len(args) > most {
-				return usagef("data %s: want %s", verb, use)
+				return usagef("data %s: want %s", verb, strings.TrimPrefix(use, verb+" "))
 			}
 			return nil
 		},

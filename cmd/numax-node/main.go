@@ -38,7 +38,7 @@ func run(args []string) int {
 	}
 	fmt.Fprintln(os.Stderr, "numax-node: "+oneLine(err.Error()))
 	var usage usageError
-	if errors.As(err, &usage) || errors.Is(err, api.ErrUsage) {
+	if errors.As(err, &usage) || errors.Is(err, api.ErrUsage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage
 	}
 	return exitFailure

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -20,7 +21,12 @@ func newRoot() *cobra.Command {
 		Args:          noArgs,
 		RunE:          runUp,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.Name() == "inc" && strings.Contains(err.Error(), "shorthand flag") {
+			return usagef("%w: a negative N goes last, behind --, as in: data inc pncounter KEY --data DIR -- -3", err)
+		}
+		return usagef("%w: see %s --help", err, cmd.CommandPath())
+	})
 	addSettings(root.Flags())
 	addJSON(root)
 	// cobra adds completion and help.
@@ -29,16 +35,24 @@ func newRoot() *cobra.Command {
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unknown command %q: see numax-node --help", args[0])
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasParent():
+		return usagef("%s takes no argument, got %q", within(cmd), args[0])
 	}
-	return nil
+	return usagef("unknown command %q: see numax-node --help", args[0])
+}
+
+// within is the command without the program's name, which every error has.
+func within(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), "numax-node ")
 }
 
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("%s: want %s", cmd.CommandPath(), what)
+			return usagef("%s: want %s", within(cmd), what)
 		}
 		return nil
 	}

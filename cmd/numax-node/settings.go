@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -112,13 +113,17 @@ func loadSettings(f *pflag.FlagSet) (settings, error) {
 		}
 		layers = append(layers, l)
 	}
-	layers = append(layers, readEnv(), readFlags(f))
+	env, err := readEnv()
+	if err != nil {
+		return s, err
+	}
+	layers = append(layers, env, readFlags(f))
 	for _, l := range layers {
 		if err := k.Load(l, nil); err != nil {
 			return s, err
 		}
 	}
-	err := k.UnmarshalWithConf("", &s, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+	err = k.UnmarshalWithConf("", &s, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
 		Result: &s, TagName: "koanf", WeaklyTypedInput: true,
 		DecodeHook: mapstructure.StringToTimeDurationHookFunc(),
 	}})
@@ -147,24 +152,34 @@ func readFlags(f *pflag.FlagSet) layer {
 
 // readEnv reads NUMAX_LISTEN or NX_LISTEN for listen, and so on; lists are
 // separated by commas.
-func readEnv() layer {
+func readEnv() (layer, error) {
 	l := layer{}
 	for _, s := range table {
-		name := strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
-		v, ok := os.LookupEnv("NUMAX_" + name)
+		name := "NUMAX_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
+		v, ok := os.LookupEnv(name)
 		if !ok {
-			v, ok = os.LookupEnv("NX_" + name)
+			name = strings.Replace(name, "NUMAX_", "NX_", 1)
+			v, ok = os.LookupEnv(name)
 		}
 		if !ok {
 			continue
 		}
-		if _, many := s.value.([]string); many {
+		var err error
+		switch s.value.(type) {
+		case []string:
 			l[s.name] = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
-		} else {
+		case bool:
+			l[s.name], err = strconv.ParseBool(v)
+		case time.Duration:
+			l[s.name], err = time.ParseDuration(v)
+		default:
 			l[s.name] = v
 		}
+		if err != nil {
+			return nil, usagef("%s=%q in the environment: want a value such as %v", name, v, s.value)
+		}
 	}
-	return l
+	return l, nil
 }
 
 func readConfig(file string) (layer, error) {

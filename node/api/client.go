@@ -165,7 +165,7 @@ func (c *Client) Watch(ctx context.Context, dataset, family, key string, changed
 	for {
 		var v Value
 		if err := d.Decode(&v); err != nil {
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				return errors.New("api: the node stopped")
 			}
 			return fmt.Errorf("api: %w", err)

@@ -22,7 +22,7 @@ func restart(ctx context.Context, dir string, p Params) (Result, error) {
 	p = p.or(Params{Keys: 100_000})
 	r := Result{Scenario: "restart", Nodes: 1, Ops: p.Keys}
 	cfg := node.Config{Data: filepath.Join(dir, "data"), Network: "bench-" + strconv.Itoa(os.Getpid()), Datasets: []string{"default"}}
-	d, closer, err := node.OpenData(cfg)
+	d, closer, err := node.OpenData(cfg, false)
 	if err != nil {
 		return r, err
 	}
