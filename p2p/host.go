@@ -322,19 +322,25 @@ func (h *Host) Handle(proto string, serve func(ctx context.Context, peer string,
 	h.changed = changed
 	h.mu.Unlock()
 	h.host.SetStreamHandler(protocol.ID(proto), func(s network.Stream) {
-		h.mu.Lock()
-		closed := h.ctx.Err() != nil
-		if !closed {
-			h.wg.Add(1)
-		}
-		h.mu.Unlock()
-		if closed {
+		if !h.begin() {
 			_ = s.Reset()
 			return
 		}
 		defer h.wg.Done()
 		serve(h.ctx, s.Conn().RemotePeer().String(), Stream{s})
 	})
+}
+
+// begin notes that a stream is served, until h.wg.Done, unless the host is
+// closed: Close waits for those that began.
+func (h *Host) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ctx.Err() != nil {
+		return false
+	}
+	h.wg.Add(1)
+	return true
 }
 
 // PeersOf are the connected peers that speak the protocol.

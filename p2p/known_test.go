@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,7 +130,9 @@ func TestBootstrapAddressIsKept(t *testing.T) {
 	a := open(t, "a", Config{Bootstrap: []string{router.addr() + "/p2p/" + b.ID()}})
 	run(t, a)
 	connect(t, b, a)
-	eventually(t, "b said where it listens", func() bool { return len(failing(a, b).Addrs) > 0 })
+	eventually(t, "b said where it listens", func() bool {
+		return slices.Contains(failing(a, b).Addrs, "/ip4/127.0.0.1/tcp/"+port(t, b))
+	})
 	_ = b.Close()
 	again := open(t, "b", Config{}) // on another port
 	router.to(port(t, again))

@@ -177,6 +177,9 @@ func TestCloseUnderStreams(t *testing.T) {
 		eventually(t, "streams are served", serving.Load)
 		_ = b.Close()
 		closed.Store(true)
+		if b.begin() { // a stream that came just before, and runs just after
+			t.Error("may be served after Close")
+		}
 		close(stop)
 		<-done
 		_ = a.Close()

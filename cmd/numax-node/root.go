@@ -29,8 +29,12 @@ func newRoot() *cobra.Command {
 	})
 	addSettings(root.Flags())
 	addJSON(root)
-	// cobra adds completion and help.
 	root.AddCommand(newUp(), newRun(), newStatus(), newPeers(), newData(), newConfig(), newBench(), newVersion())
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args = noSubcommand // a shell that is not known is an error, not help for the shell to run
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return root
 }
 

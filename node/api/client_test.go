@@ -144,7 +144,7 @@ func TestClientWatch(t *testing.T) {
 	}
 	eventually(t, "the node watches no more", func() bool { return n.watching() == 0 })
 
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	err = c.Watch(ctx, "default", "orset", "k", func(api.Value) error { cancel(); return nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Watch that its context ends: got %v", err)

@@ -148,7 +148,7 @@ func TestWatchStreams(t *testing.T) {
 	n := newNode()
 	s := httptest.NewServer(api.Handler(n, ""))
 	defer s.Close()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/v1/watch?dataset=default&family=orset&key=k", nil)
 	if err != nil {
