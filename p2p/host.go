@@ -212,18 +212,8 @@ func (h *Host) Connected() []Peer {
 		}
 		peers = append(peers, p)
 	}
-	slices.SortFunc(peers, func(a, b Peer) int { return compare(a.ID, b.ID) })
+	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })
 	return peers
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // Traffic is the number of bytes received and sent over all connections.

@@ -72,6 +72,11 @@ func (q *queue) admit(ctx context.Context) error {
 		q.mu.Lock()
 	}
 	defer q.mu.Unlock()
+	return q.refusal()
+}
+
+// refusal is why no write is taken, room aside. q.mu is held.
+func (q *queue) refusal() error {
 	switch {
 	case q.closed:
 		return ErrClosed
@@ -223,14 +228,7 @@ func signal(c chan struct{}) {
 
 // Ready is what a write would answer now, without waiting for room.
 func (r *Replica) Ready() error {
-	q := &r.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch {
-	case q.closed:
-		return ErrClosed
-	case q.failure != nil:
-		return fmt.Errorf("%w: %w", ErrBusy, q.failure)
-	}
-	return nil
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	return r.queue.refusal()
 }

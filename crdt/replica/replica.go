@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,18 +188,8 @@ func (r *Replica) Datasets() []*Dataset {
 		all = append(all, d)
 	}
 	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b *Dataset) int { return compareStrings(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *Dataset) int { return strings.Compare(a.name, b.name) })
 	return all
-}
-
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func (r *Replica) dataset(id DatasetID) *Dataset {
