@@ -115,7 +115,7 @@ func New(cfg Config) (_ *Host, err error) {
 		return nil, fmt.Errorf("p2p: %w", err)
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, bandwidth: metrics.NewBandwidthCounter(), drops: &dropCounter{}, loopback: allLoopback(listen)}
-	h.host, err = libp2p.New(
+	options := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.ListenAddrs(listen...),
 		libp2p.Transport(libp2pquic.NewTransport),
@@ -128,7 +128,15 @@ func New(cfg Config) (_ *Host, err error) {
 		libp2p.DisableRelay(),
 		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.DisableMetrics(),
-	)
+	}
+	if h.loopback {
+		gate := loopbackGate{named: make(map[peer.ID]bool)}
+		for _, info := range bootstrap {
+			gate.named[info.ID] = true
+		}
+		options = append(options, libp2p.ConnectionGater(gate))
+	}
+	h.host, err = libp2p.New(options...)
 	if err != nil {
 		return nil, fmt.Errorf("p2p: listen on %v: %w: %s", cfg.Listen, err, listenHint)
 	}
