@@ -5,5 +5,7 @@
 // a handler. Peers are named by their libp2p peer ID, as a string.
 //
 // A host whose listen addresses are all loopback sends nothing on any other
-// interface: mDNS stays off, and nothing else here multicasts.
+// interface: mDNS stays off, nothing else here multicasts, and a gate refuses
+// to dial elsewhere (gate.go). The bootstrap peers that the user named are the
+// exception.
 package p2p

@@ -1,4 +1,4 @@
-// Chat is a room without a server: a list of messages, the newest first. Messages written while nodes are apart are
+// Command chat is a room without a server: a list of messages, the newest first. Messages written while nodes are apart are
 // there after they meet, in the same order for everyone.
 //
 // NX_SAY is the message; NX_NAME who says it, the node's id if unset.

@@ -1,4 +1,4 @@
-// Comments is a list to which each node adds at the place where it stopped. What one node types reads as typed, and
+// Command comments is a list to which each node adds at the place where it stopped. What one node types reads as typed, and
 // what several type at once stands one after the other, never mixed.
 //
 // NX_COMMENTS lists comments, separated by "|".

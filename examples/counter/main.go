@@ -1,4 +1,4 @@
-// Counter counts its own runs, on every node of the mesh together.
+// Command counter counts its own runs, on every node of the mesh together.
 package main
 
 import nx "github.com/numax-mesh/numax/sandbox/sdk/go"

@@ -1,4 +1,4 @@
-// Cryptoclock shows what a guest has instead of a system: the host's clocks, randomness and hashes.
+// Command cryptoclock shows what a guest has instead of a system: the host's clocks, randomness and hashes.
 package main
 
 import (

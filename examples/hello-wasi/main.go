@@ -1,4 +1,4 @@
-// Hello-wasi is an ordinary Go program that knows nothing of Numax: stdout works, and there is nothing else to see.
+// Command hello-wasi is an ordinary Go program that knows nothing of Numax: stdout works, and there is nothing else to see.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Inventory keeps a stock that several shops add to and take from at once, also while they cannot reach each other.
+// Command inventory keeps a stock that several shops add to and take from at once, also while they cannot reach each other.
 //
 // NX_RECEIVED and NX_SHIPPED say how many widgets came in and went out; 10 and 3 if unset.
 package main

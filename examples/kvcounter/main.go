@@ -1,4 +1,4 @@
-// Kvcounter counts its runs in the module's private keys: kept on disk, and never sent to another node.
+// Command kvcounter counts its runs in the module's private keys: kept on disk, and never sent to another node.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Sensor puts a temperature into a map in which each sensor has a field, and sums up what all sensors of the mesh
+// Command sensor puts a temperature into a map in which each sensor has a field, and sums up what all sensors of the mesh
 // say.
 //
 // NX_SENSOR names the sensor, the node's id if unset; NX_CELSIUS is the sample, 20 if unset.

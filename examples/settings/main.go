@@ -1,4 +1,4 @@
-// Settings is a map of which every field is decided by its last writer, so that two people may change two settings
+// Command settings is a map of which every field is decided by its last writer, so that two people may change two settings
 // at once and both changes stay.
 //
 // NX_SET lists changes, e.g. "theme=dark,lang=en,-beta": set two and remove one.

@@ -1,4 +1,4 @@
-// Status is one value that everyone sees and the last one to write decides.
+// Command status is one value that everyone sees and the last one to write decides.
 //
 // NX_STATUS is the new status; "open" if unset.
 package main

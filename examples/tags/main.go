@@ -1,4 +1,4 @@
-// Tags is a set that anyone may add to and remove from; who adds a tag while another removes it keeps it.
+// Command tags is a set that anyone may add to and remove from; who adds a tag while another removes it keeps it.
 //
 // NX_TAGS lists changes, e.g. "go,mesh,-draft": add two and remove one.
 package main

@@ -1,4 +1,4 @@
-// Votes counts votes: every choice is a counter of its own, so that votes cast at once on different nodes all count.
+// Command votes counts votes: every choice is a counter of its own, so that votes cast at once on different nodes all count.
 //
 // NX_VOTE is the choice: tabs, spaces or both; tabs if unset.
 package main
