@@ -8,9 +8,14 @@ import "encoding/binary"
 //	!clean                                     present after a clean stop
 //	i<name>                                    this store's own facts (replica id, …)
 //	d<dataset 16>                              → dataset name
-//	o<dataset 16><family 1><esc(key)><slot>    → cell: one slot of one object
+//	s<dataset 16>                              → space of its objects; absent = the dataset's own id
+//	o<space 16><family 1><esc(key)><slot>      → cell: one slot of one object
+//	g<space 16>                                present while the objects of a space are to be deleted
 //	e<dataset 16><author 40><last seq 8>       → entry, verbatim
-//	v<dataset 16><author 40>                   → version row: have, applied, head
+//	v<dataset 16><author 40>                   → version row: have, applied, head, cut
+//	a<dataset 16><author 40>                   → what the author has signed that it applied
+//	f<dataset 16><author 40>                   → proof that the author forked its log
+//	u<dataset 16>                              → upkeep: the marks of log cutting and collection
 //	r<dataset 16>…                             → remembered intents of the replica
 //	m<esc(module)><key>                        → value of a module's db_* key
 //	/…                                         go-datastore keys (libp2p)
@@ -19,15 +24,23 @@ import "encoding/binary"
 // esc maps 00 to 00 FF and ends with 00 01: a key is never a prefix of another
 // key's rows, and order is kept.
 //
+// The objects of a dataset lie in a space of their own name, so that a whole
+// state can be made beside the one in use and then take its place by one row.
+//
 // An entry is stored under the seq of its *last* op: the first row at or after
 // (author, s) is then the entry that holds op s.
 const (
 	tableMagic    = '!'
 	tableInfo     = 'i'
 	tableDataset  = 'd'
+	tableSpace    = 's'
 	tableObject   = 'o'
+	tableGarbage  = 'g'
 	tableEntry    = 'e'
 	tableVersion  = 'v'
+	tableAck      = 'a'
+	tableFork     = 'f'
+	tableUpkeep   = 'u'
 	tableIntent   = 'r'
 	tableModule   = 'm'
 	datasetIDSize = 16
@@ -35,6 +48,9 @@ const (
 
 // DatasetID names a dataset in keys and headers.
 type DatasetID [datasetIDSize]byte
+
+// Space names the objects of a dataset in keys.
+type Space = DatasetID
 
 // InfoKey is the row of one of this store's own facts.
 func InfoKey(name string) []byte { return append([]byte{tableInfo}, name...) }
@@ -46,22 +62,31 @@ func DatasetKey(id DatasetID) []byte { return append([]byte{tableDataset}, id[:]
 // DatasetsPrefix is the prefix of every dataset's name row.
 func DatasetsPrefix() []byte { return []byte{tableDataset} }
 
+// SpaceKey is the row that says which space a dataset's objects are in.
+func SpaceKey(id DatasetID) []byte { return append([]byte{tableSpace}, id[:]...) }
+
+// GarbageKey is the row that marks a space whose objects are to be deleted.
+func GarbageKey(s Space) []byte { return append(GarbagePrefix(), s[:]...) }
+
+// GarbagePrefix is the prefix of all GarbageKeys.
+func GarbagePrefix() []byte { return []byte{tableGarbage} }
+
 // ObjectPrefix is the prefix of all rows of one object; a slot is appended to
 // it. It appends to dst.
-func ObjectPrefix(dst []byte, id DatasetID, family byte, key []byte) []byte {
+func ObjectPrefix(dst []byte, s Space, family byte, key []byte) []byte {
 	dst = append(dst, tableObject)
-	dst = append(dst, id[:]...)
+	dst = append(dst, s[:]...)
 	dst = append(dst, family)
 	return appendEscaped(dst, key)
 }
 
-// FamilyPrefix is the prefix of all objects of one family in a dataset.
-func FamilyPrefix(id DatasetID, family byte) []byte {
-	return append(append([]byte{tableObject}, id[:]...), family)
+// FamilyPrefix is the prefix of all objects of one family in a space.
+func FamilyPrefix(s Space, family byte) []byte {
+	return append(append([]byte{tableObject}, s[:]...), family)
 }
 
-// ObjectsPrefix is the prefix of every object row of a dataset.
-func ObjectsPrefix(id DatasetID) []byte { return append([]byte{tableObject}, id[:]...) }
+// ObjectsPrefix is the prefix of every object row of a space.
+func ObjectsPrefix(s Space) []byte { return append([]byte{tableObject}, s[:]...) }
 
 // SplitObjectKey takes an object row's key apart. The parts do not alias row,
 // but for slot.
@@ -94,8 +119,26 @@ func VersionKey(id DatasetID, author []byte) []byte {
 	return append(k, author...)
 }
 
+// AckKey is the row of what an author has signed that it applied; with no
+// author, the prefix of all of them.
+func AckKey(id DatasetID, author []byte) []byte {
+	return append(append([]byte{tableAck}, id[:]...), author...)
+}
+
+// ForkKey is the row of the proof against an author; with no author, the
+// prefix of all of them.
+func ForkKey(id DatasetID, author []byte) []byte {
+	return append(append([]byte{tableFork}, id[:]...), author...)
+}
+
+// UpkeepKey is the row of a dataset's upkeep.
+func UpkeepKey(id DatasetID) []byte { return append([]byte{tableUpkeep}, id[:]...) }
+
 // IntentPrefix is the prefix of what a replica of the dataset remembers to do.
 func IntentPrefix(id DatasetID) []byte { return append([]byte{tableIntent}, id[:]...) }
+
+// ModulesPrefix is the prefix of every module's db_* rows.
+func ModulesPrefix() []byte { return []byte{tableModule} }
 
 // ModulePrefix is the prefix of a module's db_* rows; the guest's key is
 // appended to it.

@@ -20,7 +20,6 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 	"github.com/syndtr/goleveldb/leveldb/storage"
-	"github.com/syndtr/goleveldb/leveldb/util"
 )
 
 // SchemaVersion is the version of the key layout that this build reads and
@@ -57,16 +56,6 @@ type Options struct {
 	// Storage replaces the directory as LevelDB's files, for tests that inject
 	// faults. The go-datastore view is then not available.
 	Storage storage.Storage
-}
-
-// Reader is a consistent source of rows: the Store now, or a View.
-type Reader interface {
-	// Get returns a copy of a row's value, or ErrNotFound.
-	Get(key []byte) ([]byte, error)
-	// Scan calls visit for the rows in [start, limit) in key order until visit
-	// returns false; a nil limit means the end. The slices are valid during
-	// the call.
-	Scan(start, limit []byte, visit func(key, value []byte) bool) error
 }
 
 // Store is an open datastore. Its methods may be called concurrently.
@@ -264,7 +253,13 @@ func (s *Store) Scan(start, limit []byte, visit func(key, value []byte) bool) er
 // Write puts the whole batch on disk, fsynced, or nothing of it. After an
 // error the store takes no further writes until Reopen: LevelDB's journal
 // does not go on behind a failed write.
-func (s *Store) Write(b *Batch) error {
+func (s *Store) Write(b *Batch) error { return s.write(b, syncedWrites) }
+
+// WriteLoose is Write without the fsync: for rows that are of no use until a
+// later Write refers to them.
+func (s *Store) WriteLoose(b *Batch) error { return s.write(b, nil) }
+
+func (s *Store) write(b *Batch, o *opt.WriteOptions) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.db == nil {
@@ -273,7 +268,7 @@ func (s *Store) Write(b *Batch) error {
 	if s.failed.Load() {
 		return errNeedsReopen
 	}
-	if err := s.db.Write(&b.b, syncedWrites); err != nil {
+	if err := s.db.Write(&b.b, o); err != nil {
 		s.failed.Store(true)
 		return fmt.Errorf("datastore: write %d rows: %w", b.Len(), explain(s.dir, err))
 	}
@@ -283,7 +278,7 @@ func (s *Store) Write(b *Batch) error {
 // Reopen closes and opens LevelDB again, which is how writing goes on after a
 // failed Write. Writing the failed batch once more is then safe: it is all
 // there already or not at all. If it fails too, rows can still be read as far
-// as the disk allows. No View may be open.
+// as the disk allows. Views that are open fail from then on.
 func (s *Store) Reopen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,21 +337,6 @@ func (s *Store) ScanPrefixes(prefixes [][]byte, visit func(i int, key, value []b
 		}
 	}
 	return nil
-}
-
-// View pins the rows as they are now. Close it soon: it keeps deleted rows on
-// disk.
-func (s *Store) View() (*View, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.db == nil {
-		return nil, ErrClosed
-	}
-	snap, err := s.db.GetSnapshot()
-	if err != nil {
-		return nil, fmt.Errorf("datastore: view: %w", err)
-	}
-	return &View{snap: snap}, nil
 }
 
 // Foreign is the go-datastore view for what libraries keep (libp2p's peers).
@@ -438,61 +418,6 @@ func (s *Store) closeDB() error {
 		return view.Close()
 	case db != nil:
 		return db.Close()
-	}
-	return nil
-}
-
-// View is a pinned, read-only state of the store.
-type View struct{ snap *leveldb.Snapshot }
-
-// Get implements Reader.
-func (v *View) Get(key []byte) ([]byte, error) { return get(v.snap, key) }
-
-// Scan implements Reader.
-func (v *View) Scan(start, limit []byte, visit func(key, value []byte) bool) error {
-	return scan(v.snap, start, limit, visit)
-}
-
-// Close lets the pinned rows go.
-func (v *View) Close() { v.snap.Release() }
-
-func get(r leveldb.Reader, key []byte) ([]byte, error) {
-	v, err := r.Get(key, nil)
-	if errors.Is(err, leveldb.ErrNotFound) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("datastore: get: %w", err)
-	}
-	return v, nil
-}
-
-func scan(r leveldb.Reader, start, limit []byte, visit func(key, value []byte) bool) error {
-	it := r.NewIterator(&util.Range{Start: start, Limit: limit}, nil)
-	defer it.Release()
-	for it.Next() {
-		if !visit(it.Key(), it.Value()) {
-			break
-		}
-	}
-	if err := it.Error(); err != nil {
-		return fmt.Errorf("datastore: scan: %w", err)
-	}
-	return nil
-}
-
-// ScanPrefix scans the rows whose key begins with prefix.
-func ScanPrefix(r Reader, prefix []byte, visit func(key, value []byte) bool) error {
-	return r.Scan(prefix, After(prefix), visit)
-}
-
-// After is the least key above every key with the prefix; nil if there is none.
-func After(prefix []byte) []byte {
-	end := bytes.Clone(prefix)
-	for i := len(end) - 1; i >= 0; i-- {
-		if end[i]++; end[i] != 0 {
-			return end[:i+1]
-		}
 	}
 	return nil
 }
