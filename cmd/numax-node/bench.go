@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"os"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,61 +14,182 @@ import (
 	"github.com/numax-mesh/numax/node/bench"
 )
 
+const benchLong = `Measure this machine with real guests, disks and sockets on loopback.
+
+Each scenario says how much it did and how fast, the latencies of what it names
+(p50, p95, p99, max), the bytes on the wire and on disk, the memory, and how far
+that is from what the same machine can do at most, measured in the same run.
+Latency of a guest's call, of a durable commit, and until an update is visible
+on another node are three figures. Nothing is judged.
+
+`
+
+const benchExample = `  numax-node bench limits
+  numax-node bench replicate --nodes 10 --rate 100 --duration 300s
+  numax-node bench sync --ops 1000000 --missing 100 --runs 5 --json
+  numax-node bench text trace.json.gz`
+
+// maxRuns is the most --runs.
+const maxRuns = 1000
+
+// benchOptions are the flags that are the same for every scenario.
+type benchOptions struct {
+	dir, profile string
+	runs         int
+}
+
 func newBench() *cobra.Command {
-	var dir string
+	var o benchOptions
 	var p bench.Params
 	cmd := &cobra.Command{
-		Use: "bench [SCENARIO…]", Short: "Measure this machine; without a scenario, all that need no file",
-		Long: "Measure this machine with real guests, disks and sockets on loopback.\n\nScenarios:\n" + scenarioHelp(),
+		Use: "bench [SCENARIO…]", Short: "Measure this machine; without a scenario, all but those marked *",
+		Long: benchLong + scenarioHelp(), Example: benchExample,
+		ValidArgs: scenarioNames(),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var chosen []bench.Scenario
-			for _, s := range bench.Scenarios {
-				if len(args) == 0 && !s.ByName || slices.Contains(args, s.Name) {
-					chosen = append(chosen, s)
-				}
+			args, err := takeFile(cmd, args)
+			if err != nil {
+				return err
 			}
-			if len(args) > 0 && len(chosen) < len(slices.Compact(slices.Sorted(slices.Values(args)))) {
-				return usagef("bench: unknown scenario in %v: see numax-node bench --help", args)
+			chosen, err := chooseScenarios(args)
+			if err != nil {
+				return err
 			}
-			return runBench(cmd, chosen, dir, p)
+			jobs, err := benchJobs(cmd, chosen, p)
+			if err != nil {
+				return err
+			}
+			if o.runs < 1 || o.runs > maxRuns {
+				return usagef("bench: --runs %d: want 1 to %d", o.runs, maxRuns)
+			}
+			return runBench(cmd, jobs, o)
 		},
 	}
 	addJSON(cmd)
 	f := cmd.Flags()
-	f.IntVar(&p.Nodes, "nodes", 0, "number of nodes")
-	f.IntVar(&p.Rate, "rate", 0, "ops a second on each node")
-	f.DurationVar(&p.Duration, "duration", 0, "how long")
-	f.IntVar(&p.Ops, "ops", 0, "number of ops")
-	f.IntVar(&p.Keys, "keys", 0, "number of keys")
-	f.IntVar(&p.Missing, "missing", 0, "ops that one replica lacks")
-	f.StringVar(&p.File, "file", "", "editing trace, gzip JSON")
-	cmd.Flags().StringVar(&dir, "dir", "", "`directory` on the disk to measure (default: the temporary directory)")
+	for _, param := range bench.AllParams {
+		switch v := param.Of(&p).(type) {
+		case *int:
+			f.IntVar(v, param.Name, 0, param.Help)
+		case *time.Duration:
+			f.DurationVar(v, param.Name, 0, param.Help)
+		case *float64:
+			f.Float64Var(v, param.Name, 0, param.Help)
+		case *string:
+			f.StringVar(v, param.Name, "", param.Help)
+		}
+	}
+	f.IntVar(&o.runs, "runs", 1, "run each scenario `N` times; medians, least and greatest are printed")
+	f.StringVar(&o.dir, "dir", "", "`directory` on the disk to measure (default: the temporary directory)")
+	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile for go tool pprof to `FILE`")
+	f.SortFlags = false
 	return cmd
 }
 
-func scenarioHelp() string {
-	help := ""
+func scenarioNames() []string {
+	var names []string
 	for _, s := range bench.Scenarios {
-		help += fmt.Sprintf("  %-10s %s\n", s.Name, s.Help)
+		names = append(names, s.Name)
 	}
-	return help
+	return names
 }
 
-func runBench(cmd *cobra.Command, chosen []bench.Scenario, dir string, p bench.Params) error {
-	for _, s := range chosen {
-		tmp, err := os.MkdirTemp(dir, "numax-bench-")
-		if err != nil {
-			return fmt.Errorf("bench: %w", err)
+// scenarioHelp lists the scenarios, each with the flags it takes and their
+// defaults.
+func scenarioHelp() string {
+	var help strings.Builder
+	help.WriteString("Scenarios, with the flags they take and their defaults:\n")
+	for _, s := range bench.Scenarios {
+		name := s.Name
+		if s.ByName {
+			name += " *"
 		}
-		r, err := s.Run(cmd.Context(), tmp, p)
-		_ = os.RemoveAll(tmp)
+		fmt.Fprintf(&help, "  %-12s %s\n", name, s.Help)
+		if flags := s.Flags(s.Defaults); flags != "" {
+			fmt.Fprintf(&help, "  %-12s   %s\n", "", flags)
+		}
+	}
+	return help.String()
+}
+
+// takeFile makes the FILE of `bench text FILE` its --file.
+func takeFile(cmd *cobra.Command, args []string) ([]string, error) {
+	if len(args) != 2 || args[0] != "text" {
+		return args, nil
+	}
+	if _, ok := bench.Find(args[1]); ok {
+		return args, nil
+	}
+	if cmd.Flags().Changed("file") {
+		return nil, usagef("bench text: want FILE or --file, not both")
+	}
+	return args[:1], cmd.Flags().Set("file", args[1])
+}
+
+func chooseScenarios(names []string) (chosen []bench.Scenario, err error) {
+	if len(names) == 0 {
+		for _, s := range bench.Scenarios {
+			if !s.ByName {
+				chosen = append(chosen, s)
+			}
+		}
+		return chosen, nil
+	}
+	for _, name := range names {
+		s, ok := bench.Find(name)
+		if !ok {
+			return nil, usagef("bench: unknown scenario %q: want %s", name, strings.Join(scenarioNames(), ", "))
+		}
+		chosen = append(chosen, s)
+	}
+	return chosen, nil
+}
+
+// benchJob is a scenario with its parameters.
+type benchJob struct {
+	s bench.Scenario
+	p bench.Params
+}
+
+// benchJobs checks every parameter before anything runs. One that none of the
+// chosen scenarios takes is a mistake.
+func benchJobs(cmd *cobra.Command, chosen []bench.Scenario, given bench.Params) (jobs []benchJob, err error) {
+	changed := cmd.Flags().Changed
+	for _, param := range bench.AllParams {
+		takes := func(s bench.Scenario) bool { return s.TakesParam(param.Name) }
+		if changed(param.Name) && !slices.ContainsFunc(chosen, takes) {
+			return nil, usagef("bench %s: it takes no --%s: see numax-node bench --help", chosen[0].Name, param.Name)
+		}
+	}
+	for _, s := range chosen {
+		p, err := s.Params(given, changed)
 		if err != nil {
-			return fmt.Errorf("bench %s: %w", s.Name, err)
+			return nil, usagef("bench %s: %w", s.Name, err)
+		}
+		if s.TakesParam("file") && p.File == "" {
+			return nil, usagef("bench %s: want FILE, an editing trace", s.Name)
+		}
+		jobs = append(jobs, benchJob{s, p})
+	}
+	return jobs, nil
+}
+
+func runBench(cmd *cobra.Command, jobs []benchJob, o benchOptions) (err error) {
+	if o.profile != "" {
+		stop, perr := startProfile(o.profile)
+		if perr != nil {
+			return fmt.Errorf("bench: profile: %w", perr)
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	for _, j := range jobs {
+		r, err := bench.Measure(cmd.Context(), j.s, j.p, o.runs, o.dir)
+		if err != nil {
+			return err
 		}
 		if wantsJSON(cmd) {
 			err = printJSON(r)
 		} else {
-			err = printResult(r)
+			err = printReport(os.Stdout, r)
 		}
 		if err != nil {
 			return err
@@ -75,50 +198,16 @@ func runBench(cmd *cobra.Command, chosen []bench.Scenario, dir string, p bench.P
 	return nil
 }
 
-// printResult prints a line of figures; those that do not apply are left out.
-func printResult(r bench.Result) error {
-	line := fmt.Sprintf("%-10s", r.Scenario)
-	add := func(format string, args ...any) { line += fmt.Sprintf("  "+format, args...) }
-	if r.Ops > 0 {
-		add("%d ops on %d nodes", r.Ops, r.Nodes)
+func startProfile(file string) (stop func() error, err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
 	}
-	if r.Elapsed > 0 {
-		add("in %v", short(r.Elapsed))
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	if r.OpsPerSec > 0 {
-		add("%.0f ops/s", r.OpsPerSec)
-	}
-	if r.CallMax > 0 {
-		add("call p50 %v p95 %v p99 %v max %v", short(r.CallP50), short(r.CallP95), short(r.CallP99), short(r.CallMax))
-	}
-	if r.Converged > 0 {
-		add("equal %v after the end", short(r.Converged))
-	}
-	if r.Visible > 0 {
-		add("visible elsewhere p50 %v p99 %v", short(r.Visible), short(r.VisibleP99))
-	}
-	if r.DiskBytes > 0 {
-		add("disk %d kB", r.DiskBytes/1000)
-	}
-	if r.NetBytes > 0 {
-		add("sent %d kB", r.NetBytes/1000)
-	}
-	if r.RSS > 0 {
-		add("RSS %d MB", r.RSS/1e6)
-	}
-	if r.IdleRSS > 0 {
-		add("idle RSS %d MB", r.IdleRSS/1e6)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Limits)) {
-		line += fmt.Sprintf("\n            %12.0f  %s", r.Limits[name], name)
-	}
-	_, err := fmt.Println(line)
-	return err
-}
-
-func short(d time.Duration) time.Duration {
-	if d > time.Millisecond {
-		return d.Round(10 * time.Microsecond)
-	}
-	return d.Round(100 * time.Nanosecond)
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }

@@ -1,0 +1,61 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+)
+
+// text replays an editing trace on one replica and merges it on another.
+func text(ctx context.Context, dir string, p Params) (Result, error) {
+	if p.File == "" {
+		return nil, errors.New("want a trace: bench text FILE")
+	}
+	edits, end, err := readTrace(p.File)
+	if err != nil {
+		return nil, err
+	}
+	l, a, b, done, err := pair(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ops := 0
+	began := time.Now()
+	for _, e := range edits {
+		for _, make := range e.updates() {
+			if _, err := a.data.Update(ctx, crdt.Sequence, "text", make); err != nil {
+				return nil, err
+			}
+			ops++
+		}
+	}
+	replay := time.Since(began)
+	if err := a.Sync(ctx); err != nil {
+		return nil, err
+	}
+	merge, err := l.meet(ctx, a, b)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range []*bare{a, b} {
+		if err := showsText(x, end); err != nil {
+			return nil, err
+		}
+	}
+	history := int64(a.Stats().EntryBytes.Load())
+	var r Result
+	r.work(ops, replay)
+	r.time("replay through local updates", replay)
+	r.time("merge on a peer, until on its disk", merge)
+	r.bytes("history", history)
+	r.bytes("text", int64(len(end)))
+	wire := int64(a.Stats().SyncOut.Load() + b.Stats().SyncOut.Load())
+	r.bytes("on the wire", wire)
+	r.bytes("on disk", b.store.Size())
+	r.resident(ownResidentBytes())
+	r.add("history by text", Ratio, float64(history)/float64(len(end)))
+	return r, r.ofStream(ctx, wire, merge)
+}
