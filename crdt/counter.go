@@ -2,8 +2,7 @@ package crdt
 
 // Counters: one cell an author, holding the author's running totals.
 //
-// Row:   slot = author (40), cell = | seq varint | P varint | N varint |
-// Delta: | family | count varint | count × ( author 40 | cell ) |
+// Row: slot = author (40), cell = | seq varint | P varint | N varint |
 //
 // A GCounter's N is always 0 and is written too: one byte buys one format.
 
@@ -74,44 +73,25 @@ func (c *counter) Apply(author Author, op *Op, _ Version) (bool, error) {
 	return c.join(author, op.Seq, op.P, op.N), nil
 }
 
-func (c *counter) Merge(other Object, mine, theirs Version) (bool, error) {
-	return mergeByDelta(c, other, mine, theirs)
+// counters lets a state of either family join another of its own.
+func (c *counter) counters() *counter { return c }
+
+func (c *counter) Merge(other Object, _, _ Version) (bool, error) {
+	o, ok := other.(interface{ counters() *counter })
+	if !ok || other.Family() != c.family {
+		return false, otherFamily(c, other)
+	}
+	changed := false
+	for a, x := range o.counters().cells {
+		changed = c.join(a, x.seq, x.p, x.n) || changed
+	}
+	return changed, nil
 }
 
-func (c *counter) Delta(since, _ Version) []byte {
-	var body []byte
-	n := 0
-	for a, x := range c.cells {
-		if x.seq > since[a] {
-			body = x.append(a.Append(body))
-			n++
-		}
-	}
-	return append(appendUint([]byte{byte(c.family)}, uint64(n)), body...)
-}
+func (c *counter) Age(Horizon) (dropped, left int) { return 0, 0 }
 
 func (x *counterCell) append(dst []byte) []byte {
 	return appendUint(appendUint(appendUint(dst, x.seq), x.p), x.n)
-}
-
-func (c *counter) MergeDelta(delta []byte, _, _ Version) (bool, error) {
-	type row struct {
-		author Author
-		counterCell
-	}
-	r := openDelta(delta, c.family)
-	rows := make([]row, r.count(AuthorSize+3))
-	for i := range rows {
-		rows[i] = row{r.author(), counterCell{seq: r.seq(), p: r.uint(), n: c.readN(&r)}}
-	}
-	if err := r.end(); err != nil {
-		return false, fmt.Errorf("crdt: merge %v: %w", c.family, err)
-	}
-	changed := false
-	for _, x := range rows {
-		changed = c.join(x.author, x.seq, x.p, x.n) || changed
-	}
-	return changed, nil
 }
 
 func (c *counter) readN(r *reader) uint64 {

@@ -76,7 +76,7 @@ func FuzzDecodeVersion(f *testing.F) {
 }
 
 // use calls what a node calls on any state it holds, and checks that the
-// state survives its own delta and rows.
+// state survives its own join and rows.
 func use(t *testing.T, o Object) {
 	t.Helper()
 	fresh, err := New(o.Family())
@@ -150,47 +150,72 @@ func goldenObjects(tb testing.TB) []Object {
 	return out
 }
 
-func FuzzMergeDelta(f *testing.F) {
-	for _, o := range goldenObjects(f) {
-		f.Add(o.Delta(nil, nil))
-		f.Add(o.Delta(Version{testAuthor("a"): 22}, nil))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) == 0 || !Family(b[0]).Known() {
-			return
-		}
-		for _, o := range goldenObjects(t) {
-			if byte(o.Family()) != b[0] {
-				continue
-			}
-			if _, err := o.MergeDelta(b, Version{testAuthor("a"): 5}, Version{testAuthor("a"): 30}); err != nil {
-				continue
-			}
-			use(t, o)
-			if changed, err := o.MergeDelta(b, Version{testAuthor("a"): MaxSeq}, nil); changed && o.Family() != ORSet || err != nil {
-				t.Fatalf("merged again: changed %v, %v", changed, err)
-			}
-		}
-	})
-}
-
+// FuzzLoad loads rows such as a peer may send: slots and cells in turn, as
+// byte strings.
 func FuzzLoad(f *testing.F) {
 	for _, o := range goldenObjects(f) {
-		o.Flush(func(slot, cell []byte) { f.Add(byte(o.Family()), slot, cell, slot, cell) }, func([]byte) {})
+		f.Add(byte(o.Family()), flatRows(o))
 	}
-	f.Fuzz(func(t *testing.T, family byte, slot, cell, slot2, cell2 []byte) {
+	f.Fuzz(func(t *testing.T, family byte, rows []byte) {
 		o, err := New(Family(family))
 		if err != nil {
 			return
 		}
-		for _, row := range [][2][]byte{{slot, cell}, {slot2, cell2}} {
-			if err := o.Load(row[0], row[1]); err != nil {
+		for r := (reader{b: rows}); len(r.b) > 0; {
+			slot, cell := r.bytes(len(rows)), r.bytes(len(rows))
+			if r.err != nil || o.Load(slot, cell) != nil {
 				return
 			}
+			RowHasTombstone(o.Family(), slot, cell)
 		}
 		if err := o.Loaded(); err != nil {
 			return
 		}
 		use(t, o)
+		all := Version{testAuthor("a"): MaxSeq, testAuthor("b"): MaxSeq, testAuthor("c"): 3}
+		_, left := o.Age(Horizon{Stable: all, Before: MaxStamp, Epoch: 9, Dead: 7, Gone: 5})
+		if dropped, again := o.Age(Horizon{Stable: all, Before: MaxStamp, Epoch: 9, Dead: 7, Gone: 5}); dropped != 0 || again != left {
+			t.Fatalf("aged again: %d went, %d stay, want none and %d", dropped, again, left)
+		}
+		use(t, o)
 	})
+}
+
+// flatRows returns the rows of an object as FuzzLoad takes them.
+func flatRows(o Object) []byte {
+	rows := map[string][]byte{}
+	o.Flush(func(slot, cell []byte) { rows[string(slot)] = bytes.Clone(cell) }, func([]byte) {})
+	var flat []byte
+	for _, slot := range sortedSlots(rows) {
+		flat = appendBytes(appendBytes(flat, []byte(slot)), rows[slot])
+	}
+	return flat
+}
+
+// RowHasTombstone must say of every row what its bytes say.
+func TestRowHasTombstone(t *testing.T) {
+	for _, o := range goldenObjects(t) {
+		want := map[Family]bool{LWWMap: true, Sequence: true}[o.Family()]
+		got := false
+		o.Flush(func(slot, cell []byte) {
+			got = got || RowHasTombstone(o.Family(), slot, cell)
+			for n := range cell {
+				RowHasTombstone(o.Family(), slot, cell[:n])
+			}
+		}, func([]byte) {})
+		if got != want {
+			t.Errorf("%v: got %v, want %v", o.Family(), got, want)
+		}
+	}
+	s, v := newSequence(), Version{}
+	a := testAuthor("a")
+	apply(t, s, a, v, s.InsertAt(0, chars("ab")))
+	for _, want := range []bool{false, true} {
+		s.Flush(func(slot, cell []byte) {
+			if got := RowHasTombstone(Sequence, slot, cell); got != want {
+				t.Errorf("row %x: got %v, want %v", cell, got, want)
+			}
+		}, nil)
+		apply(t, s, a, v, s.DeleteRange(1, 1))
+	}
 }

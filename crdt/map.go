@@ -4,11 +4,22 @@ package crdt
 // tombstone, also if it was never set: a remove must win over an older set
 // that arrives later.
 //
-// Row:   slot = field, cell = the LWW cell
-// Delta: | family | count varint | count × ( field bytes | cell bytes ) |
+//	slot | 1 | field … |  cell = the LWW cell
+//	slot | 0 |            cell | floor 8 BE |, if anything was forgotten
+//
+// The floor is the highest stamp of the tombstones that Age forgot. Whoever
+// still has one of them must see a later set win, so every set of an absent
+// field is stamped above the floor, whatever the clock says; as it would be if
+// the tombstone were here.
 
 import (
+	"encoding/binary"
 	"fmt"
+)
+
+const (
+	rowFloor = 0
+	rowField = 1
 )
 
 // MapState is fields with values; the last write of a field wins.
@@ -16,6 +27,11 @@ type MapState struct {
 	cells  map[string]*mapCell
 	order  sortedKeys
 	dirty  []*mapCell
+	gone   map[string]struct{} // forgotten, their rows still to be deleted
+
+	floor      HLC
+	floorDirty bool
+
 	live   int
 	weight int
 }
@@ -73,7 +89,15 @@ func (s *MapState) next(now HLC, field []byte) HLC {
 	if c := s.cells[string(field)]; c != nil {
 		return c.next(now)
 	}
-	return min(now, MaxStamp)
+	return min(max(now, s.floor+1), MaxStamp)
+}
+
+func (s *MapState) raiseFloor(t HLC) bool {
+	if t <= s.floor {
+		return false
+	}
+	s.floor, s.floorDirty = t, true
+	return true
 }
 
 func (s *MapState) join(field []byte, w *lwwCell) *mapCell {
@@ -82,6 +106,7 @@ func (s *MapState) join(field []byte, w *lwwCell) *mapCell {
 		c = &mapCell{field: string(field)}
 		c.tomb = true // absent until the join below
 		s.cells[c.field] = c
+		delete(s.gone, c.field)
 		s.order.add(c.field)
 		s.weight += mapWeight + len(field)
 	}
@@ -122,64 +147,91 @@ func (s *MapState) Apply(author Author, op *Op, _ Version) (bool, error) {
 
 // Merge joins another state; see Object.
 func (s *MapState) Merge(other Object, mine, theirs Version) (bool, error) {
-	return mergeByDelta(s, other, mine, theirs)
-}
-
-// Delta encodes the cells written after since; see Object.
-func (s *MapState) Delta(since, _ Version) []byte {
-	var body, cell []byte
-	n := 0
-	for _, c := range s.cells {
-		if since.Covers(c.dot) {
-			continue
-		}
-		n++
-		cell = c.append(cell[:0])
-		body = appendUint(body, uint64(len(c.field)))
-		body = append(body, c.field...)
-		body = appendBytes(body, cell)
+	o, ok := other.(*MapState)
+	if !ok {
+		return false, otherFamily(s, other)
 	}
-	return append(appendUint([]byte{byte(LWWMap)}, uint64(n)), body...)
-}
-
-// MergeDelta joins a delta; see Object.
-func (s *MapState) MergeDelta(delta []byte, _, _ Version) (bool, error) {
-	type row struct {
-		field []byte
-		cell  lwwCell
-	}
-	r := openDelta(delta, LWWMap)
-	rows := make([]row, r.count(lwwCellMin+2))
-	for i := range rows {
-		rows[i].field = r.bytes(MaxField)
-		cr := reader{b: r.bytes(lwwCellMin + 10 + MaxValue), err: r.err}
-		rows[i].cell = readLWWCell(&cr)
-		if cr.err != nil {
-			r.fail(cr.err.Error())
-			break
+	before := len(s.cells)
+	for field, c := range s.cells {
+		if o.cells[field] == nil && theirs.Covers(c.dot) {
+			s.forget(c)
 		}
 	}
-	if err := r.end(); err != nil {
-		return false, fmt.Errorf("crdt: merge map: %w", err)
-	}
-	changed := false
-	for i := range rows {
-		changed = s.joinDirty(rows[i].field, &rows[i].cell) || changed
+	changed := s.forgotten(before) > 0
+	changed = s.raiseFloor(o.floor) || changed
+	for field, c := range o.cells {
+		if s.cells[field] != nil || !mine.Covers(c.dot) {
+			changed = s.joinDirty([]byte(field), &c.lwwCell) || changed
+		}
 	}
 	return changed, nil
+}
+
+// Age forgets tombstones; see Object. A removal that everybody knows has
+// nothing left to win against but later sets, which are stamped above it.
+func (s *MapState) Age(h Horizon) (dropped, left int) {
+	if s.live < len(s.cells) {
+		before := len(s.cells)
+		for _, c := range s.cells {
+			if c.tomb && c.time < min(h.Before, MaxStamp) && h.Stable.Covers(c.dot) {
+				s.raiseFloor(c.time)
+				s.forget(c)
+			}
+		}
+		dropped = s.forgotten(before)
+	}
+	return dropped, len(s.cells) - s.live
+}
+
+// forget drops a field; forgotten must follow.
+func (s *MapState) forget(c *mapCell) {
+	delete(s.cells, c.field)
+	c.dirty = false
+	s.weight -= mapWeight + len(c.field) + len(c.value)
+	if !c.tomb {
+		s.live--
+	}
+	if s.gone == nil {
+		s.gone = map[string]struct{}{}
+	}
+	s.gone[c.field] = struct{}{}
+}
+
+// forgotten takes the fields that left out of the order and counts them.
+func (s *MapState) forgotten(before int) int {
+	n := before - len(s.cells)
+	if n > 0 {
+		s.order.filter(func(k string) bool { return s.cells[k] != nil })
+	}
+	return n
 }
 
 // Load takes the row of one field; see Object.
 func (s *MapState) Load(slot, cell []byte) error {
 	r := reader{b: cell}
-	c := readLWWCell(&r)
-	if len(slot) > MaxField {
-		r.fail("field too long")
+	var c lwwCell
+	var floor HLC
+	switch {
+	case len(slot) == 1 && slot[0] == rowFloor:
+		if b := r.take(8); b != nil {
+			floor = HLC(binary.BigEndian.Uint64(b))
+		}
+		if floor >= MaxStamp {
+			r.fail("floor too high")
+		}
+	case len(slot) > 0 && len(slot) <= 1+MaxField && slot[0] == rowField:
+		c = readLWWCell(&r)
+	default:
+		r.fail("bad slot")
 	}
 	if err := r.end(); err != nil {
 		return fmt.Errorf("crdt: load map: %w", err)
 	}
-	s.join(slot, &c)
+	if slot[0] == rowFloor {
+		s.floor = floor
+	} else {
+		s.join(slot[1:], &c)
+	}
 	return nil
 }
 
@@ -187,11 +239,23 @@ func (s *MapState) Load(slot, cell []byte) error {
 func (s *MapState) Loaded() error { return nil }
 
 // Flush reports the rows that changed; see Object.
-func (s *MapState) Flush(put func(slot, cell []byte), _ func(slot []byte)) {
+func (s *MapState) Flush(put func(slot, cell []byte), del func(slot []byte)) {
 	var slot, cell []byte
+	if s.floorDirty {
+		s.floorDirty = false
+		put([]byte{rowFloor}, binary.BigEndian.AppendUint64(nil, uint64(s.floor)))
+	}
+	for field := range s.gone {
+		slot = append(append(slot[:0], rowField), field...)
+		del(slot)
+	}
+	clear(s.gone)
 	for _, c := range s.dirty {
+		if !c.dirty {
+			continue // forgotten since
+		}
 		c.dirty = false
-		slot, cell = append(slot[:0], c.field...), c.append(cell[:0])
+		slot, cell = append(append(slot[:0], rowField), c.field...), c.append(cell[:0])
 		put(slot, cell)
 	}
 	clear(s.dirty)

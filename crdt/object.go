@@ -4,8 +4,8 @@ package crdt
 
 import "fmt"
 
-// Object is the state of one CRDT. It is a join semilattice: Apply, Merge and
-// MergeDelta commute, associate and are idempotent, given causal delivery.
+// Object is the state of one CRDT. It is a join semilattice: Apply and Merge
+// commute, associate and are idempotent, given causal delivery.
 //
 // Rows are what a store keeps of an object: slot → cell, in slot order. Only
 // the rows that changed are written.
@@ -13,28 +13,27 @@ type Object interface {
 	Family() Family
 
 	// Apply joins one operation of author. ctx is what the dataset had applied
-	// before it: operations of author above ctx[author] are new, and an ORSet
-	// add that ctx covers and that is not present was removed, so it stays
-	// absent. changed reports whether any row changed. err is only for an
-	// operation that is malformed or of another family; nothing changed then.
+	// before it: operations of author above ctx[author] are new, and what ctx
+	// covers and is not present was removed, so it stays absent. changed
+	// reports whether any row changed. err is only for an operation that is
+	// malformed or of another family; nothing changed then.
 	Apply(author Author, op *Op, ctx Version) (changed bool, err error)
 
-	// Merge joins another replica's state. mine and theirs are the causal
-	// contexts of the two. other is not changed and nothing of it is kept.
+	// Merge joins another replica's whole state. mine and theirs are the
+	// causal contexts of the two; what one side lacks although its context
+	// covers it was removed there, and maybe forgotten (see Age). other is not
+	// changed and nothing of it is kept.
 	Merge(other Object, mine, theirs Version) (changed bool, err error)
 
-	// Delta encodes what changed after since, for a replica that has at least
-	// since; ctx is the context of this state. Delta(nil, ctx) is all of it.
-	// Equal states may encode differently.
-	Delta(since, ctx Version) []byte
-
-	// MergeDelta joins what Delta encoded; mine must dominate the since it was
-	// made for, theirs is the ctx it was made with. A malformed delta is an
-	// error and changes nothing.
-	MergeDelta(delta []byte, mine, theirs Version) (changed bool, err error)
+	// Age forgets the tombstones that h allows, and says how many went and how
+	// many are left. When a horizon moves, and when an object is made or
+	// loaded, it must be aged before it makes or takes another op: it stamps
+	// deletions with the epoch it was told of.
+	Age(h Horizon) (dropped, left int)
 
 	// Load takes one stored row; rows come in slot order, into a new object.
-	// It copies what it keeps.
+	// It copies what it keeps. Rows may be foreign bytes: they are checked,
+	// and take memory in proportion.
 	Load(slot, cell []byte) error
 
 	// Loaded ends loading and builds what is derived from the rows.

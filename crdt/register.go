@@ -2,8 +2,7 @@ package crdt
 
 // The last-writer-wins register: one cell.
 //
-// Row:   slot = empty, cell = the LWW cell
-// Delta: | family | cell … |, nothing after the family if there is nothing new
+// Row: slot = empty, cell = the LWW cell
 
 import "fmt"
 
@@ -44,31 +43,16 @@ func (s *RegisterState) Apply(author Author, op *Op, _ Version) (bool, error) {
 }
 
 // Merge joins another state; see Object.
-func (s *RegisterState) Merge(other Object, mine, theirs Version) (bool, error) {
-	return mergeByDelta(s, other, mine, theirs)
+func (s *RegisterState) Merge(other Object, _, _ Version) (bool, error) {
+	o, ok := other.(*RegisterState)
+	if !ok {
+		return false, otherFamily(s, other)
+	}
+	return !o.cell.dot.IsZero() && s.join(&o.cell), nil
 }
 
-// Delta encodes what is new; see Object.
-func (s *RegisterState) Delta(since, _ Version) []byte {
-	d := []byte{byte(LWWRegister)}
-	if s.cell.dot.IsZero() || since.Covers(s.cell.dot) {
-		return d
-	}
-	return s.cell.append(d)
-}
-
-// MergeDelta joins a delta; see Object.
-func (s *RegisterState) MergeDelta(delta []byte, _, _ Version) (bool, error) {
-	r := openDelta(delta, LWWRegister)
-	if r.err == nil && len(r.b) == 0 {
-		return false, nil
-	}
-	c, err := readRegister(&r)
-	if err != nil {
-		return false, fmt.Errorf("crdt: merge register: %w", err)
-	}
-	return s.join(&c), nil
-}
+// Age has nothing to forget; see Object.
+func (s *RegisterState) Age(Horizon) (dropped, left int) { return 0, 0 }
 
 // readRegister reads a cell of a register, which has no tombstones.
 func readRegister(r *reader) (lwwCell, error) {

@@ -66,6 +66,9 @@ func (s *SequenceState) settle(p *piece) {
 		}
 		seq, n := p.seq, p.n
 		author := p.author
+		if s.dead > 0 {
+			s.need(p.left, p.right)
+		}
 		s.place(p)
 		queue = s.wake(queue, author, seq, n)
 	}
@@ -195,8 +198,10 @@ func (s *SequenceState) cutBefore(q *piece, off int) *piece {
 	}
 	r := &piece{
 		author: q.author, seq: q.seq + uint64(off), n: q.n - off,
-		left: Dot{q.author, q.seq + uint64(off) - 1}, right: q.right, deleted: q.deleted,
+		left: Dot{q.author, q.seq + uint64(off) - 1}, right: q.right, deleted: q.deleted, epoch: q.epoch,
 	}
+	r.spare = min(q.spare, r.n)
+	q.spare -= r.spare
 	if !q.deleted {
 		r.vals = q.vals.cut(off)
 	}
@@ -213,16 +218,17 @@ func (s *SequenceState) cutBefore(q *piece, off int) *piece {
 	return r
 }
 
-// continues reports whether an element with that id, origins and visibility
-// may become the next of q, at the end of the list's walk below q.
-func (q *piece) continues(id, left, right Dot, deleted bool) bool {
+// continues reports whether an element with that id, origins and epoch of its
+// deletion, if any, may become the next of q, at the end of the list's walk
+// below q.
+func (q *piece) continues(id, left, right Dot, epoch uint32) bool {
 	return q.author == id.Author && q.end() == id.Seq && q.last() == left &&
-		q.right == right && q.deleted == deleted && q.leaf != nil && len(q.rightKids) == 0
+		q.right == right && q.epoch == epoch && q.leaf != nil && len(q.rightKids) == 0
 }
 
 // absorb makes p, new in the list but already in the index, part of q.
 func (s *SequenceState) absorb(q, p *piece) bool {
-	if !q.continues(p.first(), p.left, p.right, p.deleted) ||
+	if !q.continues(p.first(), p.left, p.right, p.epoch) ||
 		len(q.vals.buf)+len(p.vals.buf) > maxPacked {
 		return false
 	}
@@ -236,18 +242,24 @@ func (s *SequenceState) absorb(q, p *piece) bool {
 	return true
 }
 
-// rejoin undoes a cut between two deleted pieces if nothing came between.
+// rejoin undoes a cut between two pieces alike if nothing came between, or
+// what did is gone.
 func (s *SequenceState) rejoin(q, p *piece) bool {
-	if q == nil || p == nil || !q.deleted || !p.deleted || q.leaf == nil || p.leaf == nil ||
+	if q == nil || p == nil || q.epoch != p.epoch || q.leaf == nil || p.leaf == nil ||
 		q.author != p.author || q.end() != p.seq || p.left != q.last() || p.right != q.right ||
-		len(q.rightKids) != 1 || q.rightKids[0] != p || len(p.leftKids) != 0 {
+		len(q.rightKids) != 1 || q.rightKids[0] != p || len(p.leftKids) != 0 ||
+		q.spare > 0 && p.spare < p.n || len(q.vals.buf)+len(p.vals.buf) > maxPacked {
 		return false
 	}
 	s.tree.remove(p)
 	s.indexOf(p.author).remove(p)
 	s.pieces--
+	if !q.deleted {
+		q.vals.pushAll(q.n, &p.vals, p.n)
+	}
 	q.n += p.n
+	q.spare += p.spare
 	q.rightKids = p.rightKids
-	q.leaf.count(p.n, 0)
+	q.leaf.count(p.n, p.visible())
 	return true
 }

@@ -64,6 +64,27 @@ func (t *seqRows) add(s *SequenceState, p *piece) {
 	t.grow(p, 0, chained)
 }
 
+// shrink takes out the elements of an author from seq to end. They are the
+// last of their rows: whoever goes on from an element that is dropped is
+// dropped too.
+func (t *seqRows) shrink(a Author, seq, end uint64) {
+	t.touch(a, seq, end)
+	rows := t.list[a]
+	i := t.at(a, seq)
+	if i < len(rows) && rows[i].first < seq {
+		rows[i].n = uint32(seq - rows[i].first)
+		i++
+	}
+	j := i
+	for j < len(rows) && rows[j].first < end {
+		j++
+	}
+	t.total -= j - i
+	if t.list[a] = slices.Delete(rows, i, j); len(t.list[a]) == 0 {
+		delete(t.list, a)
+	}
+}
+
 // extend takes in the elements of p from seq on, which continue it.
 func (t *seqRows) extend(p *piece, seq uint64) { t.grow(p, int(seq-p.seq), true) }
 
@@ -173,7 +194,7 @@ func (s *SequenceState) Loaded() error {
 		s.admit(p)
 		for _, r := range s.graves.take(run) {
 			s.rows.graveChanged(r.Author)
-			s.delete(r)
+			s.delete(r, 0)
 		}
 	}
 	s.rows.loaded = nil
@@ -184,12 +205,17 @@ func (s *SequenceState) Loaded() error {
 func (s *SequenceState) Flush(put func(slot, cell []byte), del func(slot []byte)) {
 	var slot, cell, span []byte
 	for _, d := range s.rows.dirty {
-		row := &s.rows.list[d.Author][s.rows.at(d.Author, d.Seq)]
+		slot = appendSlotDot(append(slot[:0], rowSpan), d)
+		rows, i := s.rows.list[d.Author], s.rows.at(d.Author, d.Seq)
+		if i == len(rows) || rows[i].first != d.Seq {
+			del(slot)
+			continue
+		}
+		row := &rows[i]
 		row.dirty = false
 		t := newAuthorTable(d.Author)
 		span = s.appendSpan(span[:0], t, d.Author, d.Seq, int(row.n))
 		cell = append(t.append(cell[:0]), span...)
-		slot = appendSlotDot(append(slot[:0], rowSpan), d)
 		put(slot, cell)
 	}
 	s.rows.dirty = s.rows.dirty[:0]

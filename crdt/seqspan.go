@@ -3,11 +3,15 @@ package crdt
 // The encoding of a span: elements of one author in a row, each the left
 // origin of the next, all with one right origin.
 //
-//	| n varint | left dot | right dot | lengths varint … | values |
+//	| n varint | left dot | right dot | lengths varint … | epochs | values |
+//	epochs  ( epoch zigzag, less the one before, at first 1 | elements varint )…
 //
 // The lengths are of visible and deleted elements in turn, visible first, up
-// to n in sum; the values are those of the visible ones. Dots are as in
-// authortable.go, their base being the span's first number.
+// to n in sum; the epochs are those of the deleted ones, in runs, and the
+// values those of the visible ones. Dots are as in authortable.go, their base
+// being the span's first number.
+
+import "math"
 
 // appendSpan encodes n elements from seq, all held, as a span.
 func (s *SequenceState) appendSpan(dst []byte, t *authorTable, a Author, seq uint64, n int) []byte {
@@ -19,6 +23,7 @@ func (s *SequenceState) appendSpan(dst []byte, t *authorTable, a Author, seq uin
 
 	var vals [][]byte
 	var run int
+	var epochs []columnRun
 	deleted := false
 	for end := seq + uint64(n); seq < end; {
 		p := x.find(seq)
@@ -28,7 +33,9 @@ func (s *SequenceState) appendSpan(dst []byte, t *authorTable, a Author, seq uin
 			run, deleted = 0, p.deleted
 		}
 		run += k
-		if !deleted {
+		if deleted {
+			epochs = addColumn(epochs, uint64(p.epoch), uint64(k))
+		} else {
 			off := int(seq - p.seq)
 			for i := range k {
 				vals = append(vals, p.vals.at(off+i))
@@ -37,40 +44,54 @@ func (s *SequenceState) appendSpan(dst []byte, t *authorTable, a Author, seq uin
 		seq += uint64(k)
 	}
 	dst = appendUint(dst, uint64(run))
+	last := uint64(firstEpoch)
+	for _, e := range epochs {
+		dst = appendUint(appendInt(dst, int64(e.value-last)), e.count)
+		last = e.value
+	}
 	return appendValues(dst, vals)
 }
 
-// readSpan reads a span that starts at seq as pieces, one for each length.
+// readSpan reads a span that starts at seq as pieces: of elements that are
+// visible, or deleted in the same epoch.
 func readSpan(r *reader, t *authorTable, a Author, seq uint64) []*piece {
 	n := int(r.upTo(MaxSpan))
 	if r.err == nil && (n == 0 || seq > MaxSeq-uint64(n)) {
 		r.fail("span out of range")
 	}
 	left, right := t.readDot(r, seq), t.readDot(r, seq)
-	var pieces []*piece
-	live := 0
-	for deleted := false; n > 0 && r.err == nil; deleted = !deleted {
-		k := int(r.upTo(uint64(n)))
-		if k == 0 && (deleted || len(pieces) > 0) {
-			r.fail("empty run of elements")
-		}
-		if !deleted {
+	lengths := readLengths(r, n)
+	live, dead := 0, 0
+	for i, k := range lengths {
+		if i%2 == 0 {
 			live += k
-		}
-		if k > 0 {
-			pieces = append(pieces, &piece{author: a, seq: seq, n: k, left: left, right: right, deleted: deleted})
-			seq += uint64(k)
-			left = Dot{a, seq - 1}
 		} else {
-			pieces = append(pieces, nil)
+			dead += k
 		}
-		n -= k
 	}
+	epochs := readEpochs(r, dead)
 	if r.err != nil {
 		return nil
 	}
-	if len(pieces) > 0 && pieces[0] == nil {
-		pieces = pieces[1:]
+	var pieces []*piece
+	add := func(k int, epoch uint32) {
+		pieces = append(pieces, &piece{author: a, seq: seq, n: k, left: left, right: right, deleted: epoch > 0, epoch: epoch})
+		seq += uint64(k)
+		left = Dot{a, seq - 1}
+	}
+	for i, k := range lengths {
+		if i%2 == 0 && k > 0 {
+			add(k, 0)
+		}
+		for i%2 == 1 && k > 0 {
+			e := &epochs[0]
+			part := min(k, int(e.count))
+			add(part, uint32(e.value))
+			k -= part
+			if e.count -= uint64(part); e.count == 0 {
+				epochs = epochs[1:]
+			}
+		}
 	}
 	i, got := 0, 0
 	readValues(r, live, func(_ int, v []byte) {
@@ -81,4 +102,46 @@ func readSpan(r *reader, t *authorTable, a Author, seq uint64) []*piece {
 		got++
 	})
 	return pieces
+}
+
+// readLengths reads lengths that sum to n. Only the first may be 0.
+func readLengths(r *reader, n int) []int {
+	var lengths []int
+	for n > 0 && r.err == nil {
+		k := int(r.upTo(uint64(n)))
+		if k == 0 && len(lengths) > 0 {
+			r.fail("empty run of elements")
+		}
+		lengths = append(lengths, k)
+		n -= k
+	}
+	return lengths
+}
+
+// readEpochs reads the epochs of n deleted elements.
+func readEpochs(r *reader, n int) []columnRun {
+	var epochs []columnRun
+	last := uint64(firstEpoch)
+	for n > 0 && r.err == nil {
+		e := columnRun{last + uint64(r.int()), r.upTo(uint64(n))}
+		if e.count == 0 || e.value == 0 || e.value > math.MaxUint32 || len(epochs) > 0 && e.value == last {
+			r.fail("bad run of epochs")
+		}
+		epochs = append(epochs, e)
+		last = e.value
+		n -= int(e.count)
+	}
+	return epochs
+}
+
+// spanHasDeleted reports whether a row's span has a deleted element.
+func spanHasDeleted(r *reader) bool {
+	r.take(AuthorSize * r.count(AuthorSize))
+	n := r.uint()
+	for range 2 { // the origins
+		if r.uint() > 0 {
+			r.uint()
+		}
+	}
+	return r.uint() < n && r.err == nil
 }

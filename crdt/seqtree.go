@@ -15,6 +15,8 @@ type piece struct {
 	n           int
 	left, right Dot // origins; left is the first element's
 	deleted     bool
+	epoch       uint32 // in which it was deleted here; 0 if it is not
+	spare       int    // so many at the end are no origins any more; see seqage.go
 	vals        values // none if deleted
 
 	leaf *node // nil while an origin is missing
@@ -222,6 +224,18 @@ func (t *orderTree) after(p *piece) *piece {
 		return nil
 	}
 	return n.next.pieces[0]
+}
+
+// before returns the piece in front of p, or nil.
+func (t *orderTree) before(p *piece) *piece {
+	n := p.leaf
+	if i := slices.Index(n.pieces, p); i > 0 {
+		return n.pieces[i-1]
+	}
+	if n.prev == nil {
+		return nil
+	}
+	return n.prev.pieces[len(n.prev.pieces)-1]
 }
 
 // all iterates over the pieces in order.

@@ -3,11 +3,13 @@ package crdt
 // The sequence: a list whose elements keep their place.
 //
 //	seqplace.go  where an element goes      seqrows.go   rows in the store
-//	seqtree.go   the list, by index         seqdelta.go  deltas
-//	seqindex.go  the elements, by id        values.go    their bytes
+//	seqtree.go   the list, by index         seqage.go    forgetting
+//	seqindex.go  the elements, by id        seqmerge.go  joining states
+//	values.go    their bytes
 //
-// A deleted element keeps its id and place, not its value. The deletion of an
-// element not yet known is remembered, and hides it when it comes.
+// A deleted element keeps its id and place, not its value, until Age drops it.
+// The deletion of an element not yet known is remembered, and hides it when it
+// comes.
 
 import (
 	"fmt"
@@ -22,6 +24,8 @@ type SequenceState struct {
 	graves   runSet           // deleted, not held
 	rows     seqRows
 
+	epoch, dead uint32 // see Horizon
+
 	visible int
 	pieces  int
 	bytes   int // of values
@@ -30,6 +34,7 @@ type SequenceState struct {
 func newSequence() *SequenceState {
 	return &SequenceState{
 		index: map[Author]*seqIndex{}, waiting: map[Dot][]*piece{}, graves: runSet{}, rows: newSeqRows(),
+		epoch: firstEpoch,
 	}
 }
 
@@ -88,17 +93,28 @@ func (s *SequenceState) InsertAt(pos int, values [][]byte) Op {
 }
 
 // insertOp resolves the origins: the element at an offset of p (the start if p
-// is nil), and its neighbour, deleted or not.
+// is nil), and its neighbour, deleted or not, but both of those that may still
+// be origins.
 func (s *SequenceState) insertOp(p *piece, off int, values [][]byte) Op {
 	op := Op{Kind: Insert, Values: values}
+	for p != nil && p.spare > 0 && off >= p.n-p.spare {
+		if off = p.n - p.spare - 1; off < 0 {
+			if p = s.tree.before(p); p != nil {
+				off = p.n - 1
+			}
+		}
+	}
 	next := s.tree.first()
 	if p != nil {
 		op.Left = Dot{p.author, p.seq + uint64(off)}
-		if off+1 < p.n {
+		if off+1 < p.n-p.spare {
 			op.Right = Dot{p.author, op.Left.Seq + 1}
 			return op
 		}
 		next = s.tree.after(p)
+	}
+	for next != nil && next.spare == next.n {
+		next = s.tree.after(next)
 	}
 	if next != nil {
 		op.Right = next.first()
@@ -135,32 +151,42 @@ func (s *SequenceState) DeleteRange(pos, n int) Op {
 	return op
 }
 
-// Apply joins one op; see Object. The ids alone say what is new, ctx is not
-// needed.
-func (s *SequenceState) Apply(author Author, op *Op, _ Version) (bool, error) {
+// Apply joins one op; see Object. Elements that ctx covers are held, or were
+// and are forgotten: either way they are not new.
+func (s *SequenceState) Apply(author Author, op *Op, ctx Version) (bool, error) {
 	if err := op.check(Sequence, author); err != nil {
 		return false, fmt.Errorf("crdt: apply to sequence: %w", err)
 	}
 	changed := false
 	if op.Kind == Delete {
 		for _, r := range op.Dots {
-			changed = s.delete(r) || changed
+			changed = s.delete(r, ctx[r.Author]) || changed
 		}
 		return changed, nil
 	}
-	if s.typed(author, op) {
+	seen := ctx[author]
+	if seen < op.Seq && s.typed(author, op) {
 		return true, nil
 	}
-	p := &piece{author: author, seq: op.Seq, left: op.Left, right: op.Right}
+	p := &piece{author: author, seq: op.Seq, left: s.origin(op.Left, ctx), right: s.origin(op.Right, ctx)}
 	for _, v := range op.Values {
 		if len(p.vals.buf)+len(v) > maxPacked {
-			changed = s.join(p) || changed
-			p = &piece{author: author, seq: p.end(), left: p.last(), right: op.Right}
+			changed = s.join(p, seen) || changed
+			p = &piece{author: author, seq: p.end(), left: p.last(), right: p.right}
 		}
 		p.vals.push(p.n, v)
 		p.n++
 	}
-	return s.join(p) || changed, nil
+	return s.join(p, seen) || changed, nil
+}
+
+// origin returns d, or none if d will not come: then the start or the end
+// takes its place. No honest author names an element that may be forgotten.
+func (s *SequenceState) origin(d Dot, ctx Version) Dot {
+	if p, _ := s.at(d); p == nil && ctx.Covers(d) {
+		return Dot{}
+	}
+	return d
 }
 
 // typed is the fast path of join, for an op that goes on where the last one
@@ -171,7 +197,7 @@ func (s *SequenceState) typed(author Author, op *Op) bool {
 		return false
 	}
 	q := x.find(op.Left.Seq)
-	if q == nil || !q.continues(Dot{author, op.Seq}, op.Left, op.Right, false) {
+	if q == nil || !q.continues(Dot{author, op.Seq}, op.Left, op.Right, 0) {
 		return false
 	}
 	size := 0
@@ -193,33 +219,37 @@ func (s *SequenceState) typed(author Author, op *Op) bool {
 	return true
 }
 
-// join adds the elements of p that are not held, and deletes those that are if
-// p says so. p becomes part of the sequence.
-func (s *SequenceState) join(p *piece) bool {
+// join adds the elements of p that are not held, but for those up to seen,
+// which are forgotten, and deletes those held if p says so. p becomes part of
+// the sequence.
+func (s *SequenceState) join(p *piece, seen uint64) bool {
 	changed := false
 	for p != nil {
-		var rest *piece
 		q := s.index[p.author].next(p.seq)
 		if q != nil && q.seq <= p.seq { // held
 			n := min(q.end(), p.end()) - p.seq
 			if p.deleted {
-				changed = s.delete(DotRun{p.author, p.seq, n}) || changed
+				changed = s.delete(DotRun{p.author, p.seq, n}, 0) || changed
 			}
 			p = p.cut(n)
 			continue
 		}
-		if q != nil && q.seq < p.end() {
-			rest = p.cut(q.seq - p.seq)
+		end := p.end()
+		if q != nil {
+			end = min(end, q.seq)
 		}
+		if p.seq <= seen {
+			p = p.cut(min(end, seen+1) - p.seq)
+			continue
+		}
+		rest := p.cut(end - p.seq)
 		run := DotRun{p.author, p.seq, uint64(p.n)}
-		if !p.deleted {
-			s.bytes += len(p.vals.buf)
-		}
+		s.bytes += p.valueBytes()
 		s.rows.add(s, p)
 		s.admit(p)
 		for _, r := range s.graves.take(run) {
 			s.rows.graveChanged(r.Author)
-			s.delete(r)
+			s.delete(r, 0)
 		}
 		changed, p = true, rest
 	}
@@ -241,8 +271,9 @@ func (p *piece) cut(n uint64) *piece {
 	return &r
 }
 
-// delete hides elements, and remembers those that are not held.
-func (s *SequenceState) delete(r DotRun) bool {
+// delete hides elements, and remembers those that are not held, but for those
+// up to seen: they will not come.
+func (s *SequenceState) delete(r DotRun, seen uint64) bool {
 	changed := false
 	end := r.First + r.Len
 	for seq := r.First; seq < end; {
@@ -252,7 +283,7 @@ func (s *SequenceState) delete(r DotRun) bool {
 			if p != nil {
 				gap = min(gap, p.seq)
 			}
-			if s.graves.add(DotRun{r.Author, seq, gap - seq}) {
+			if seq = max(seq, seen+1); seq < gap && s.graves.add(DotRun{r.Author, seq, gap - seq}) {
 				s.rows.graveChanged(r.Author)
 				changed = true
 			}
@@ -274,7 +305,7 @@ func (s *SequenceState) hide(p *piece, seq, end uint64) {
 	p = s.cutBefore(p, int(seq-p.seq))
 	s.cutBefore(p, int(end-p.seq))
 	s.bytes -= p.valueBytes()
-	p.deleted = true
+	p.deleted, p.epoch = true, s.epoch
 	p.vals = values{}
 	if p.leaf != nil {
 		p.leaf.count(0, -p.n)
@@ -293,11 +324,6 @@ func (p *piece) valueBytes() int {
 		return 0
 	}
 	return len(p.vals.buf)
-}
-
-// Merge joins another state; see Object.
-func (s *SequenceState) Merge(other Object, mine, theirs Version) (bool, error) {
-	return mergeByDelta(s, other, mine, theirs)
 }
 
 // Weight is about the bytes in memory.

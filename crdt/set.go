@@ -192,8 +192,29 @@ func (s *SetState) Apply(author Author, op *Op, ctx Version) (bool, error) {
 
 // Merge joins another state; see Object.
 func (s *SetState) Merge(other Object, mine, theirs Version) (bool, error) {
-	return mergeByDelta(s, other, mine, theirs)
+	o, ok := other.(*SetState)
+	if !ok {
+		return false, otherFamily(s, other)
+	}
+	changed := false
+	for key, e := range s.elems {
+		x := o.elems[key]
+		changed = s.drop(e, func(d Dot) bool { // covered and absent: removed there
+			return theirs.Covers(d) && (x == nil || !x.has(d))
+		}) || changed
+	}
+	for key, x := range o.elems {
+		x.each(func(d Dot) {
+			if !mine.Covers(d) { // covered and absent: removed here
+				changed = s.add(s.elems[key], []byte(key), d) || changed
+			}
+		})
+	}
+	return changed, nil
 }
+
+// Age has nothing to forget: there are no tombstones.
+func (s *SetState) Age(Horizon) (dropped, left int) { return 0, 0 }
 
 // Load takes the row of one live dot; see Object.
 func (s *SetState) Load(slot, cell []byte) error {

@@ -8,6 +8,8 @@ package crdt
 //	width > 0  all values are that long; their bytes follow
 //	width = 0  count × length varint, then the bytes
 
+import "slices"
+
 // values holds byte strings back to back. The number of values is kept by who
 // owns them. While all have one width (not 0), ends stays nil.
 type values struct {
@@ -75,6 +77,13 @@ func (v *values) pushAll(n int, w *values, m int) {
 	for i := range m {
 		v.push(n+i, w.at(i))
 	}
+}
+
+// clone returns an independent copy.
+func (v *values) clone() values {
+	c := *v
+	c.buf, c.ends = slices.Clone(v.buf), slices.Clone(v.ends)
+	return c
 }
 
 // uniformWidth returns the width all of a list of values share; 0 if they

@@ -49,10 +49,8 @@ func TestHostileOriginsConverge(t *testing.T) {
 				seq += op.Width()
 			}
 		}
-		version := crdt.Version{Author("a"): 20, Author("b"): 20, Author("c"): 20}
 		play := func(name string) *Replica {
 			r := NewReplica(crdt.Sequence, Author(name))
-			r.Version = version
 			for _, i := range newOrder(w, len(all)) {
 				if _, err := r.Object.Apply(all[i].author, &all[i].op, nil); err != nil {
 					t.Fatal(err)

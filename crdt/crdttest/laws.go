@@ -20,7 +20,7 @@ import (
 func Laws(t *testing.T, f crdt.Family) {
 	t.Run("converge", rapid.MakeCheck(func(t *rapid.T) { checkConverge(t, f) }))
 	t.Run("join", rapid.MakeCheck(func(t *rapid.T) { checkJoin(t, f) }))
-	t.Run("delta", rapid.MakeCheck(func(t *rapid.T) { checkDelta(t, f) }))
+	t.Run("age", rapid.MakeCheck(func(t *rapid.T) { checkAge(t, f) }))
 }
 
 // world is a few replicas and all entries ever written.
@@ -39,7 +39,7 @@ func newWorld(t *rapid.T, f crdt.Family) *world {
 		w.replicas = append(w.replicas, NewReplica(f, Author(n)))
 	}
 	for range rapid.IntRange(1, 40).Draw(t, "steps") {
-		w.step()
+		w.step(w.replicas[w.int(0, len(w.replicas)-1, "replica")])
 	}
 	return w
 }
@@ -54,8 +54,7 @@ func (w *world) int(low, high int, what string) int {
 	return rapid.IntRange(low, high).Draw(w.t, what)
 }
 
-func (w *world) step() {
-	r := w.replicas[w.int(0, len(w.replicas)-1, "replica")]
+func (w *world) step(r *Replica) {
 	switch w.int(0, 9, "action") {
 	default:
 		w.write(r)
@@ -88,7 +87,11 @@ func (w *world) write(r *Replica) {
 	for range w.int(1, 4, "ops") {
 		makers = append(makers, w.maker(r))
 	}
-	e, err := r.Write(slices.DeleteFunc(makers, func(m func() crdt.Op) bool { return m == nil })...)
+	w.send(r, slices.DeleteFunc(makers, func(m func() crdt.Op) bool { return m == nil })...)
+}
+
+func (w *world) send(r *Replica, makers ...func() crdt.Op) {
+	e, err := r.Write(makers...)
 	w.must(err)
 	if e.Count > 0 {
 		w.must(e.roundTrip(r.Object.Family(), r.clock.Last()))
@@ -226,37 +229,4 @@ func checkJoin(t *rapid.T, f crdt.Family) {
 	if got := w.print(ab); got != before {
 		t.Fatalf("merging a part again: got\n%s\nwant\n%s", got, before)
 	}
-}
-
-// checkDelta compares deltas since a version with states, and both with ops.
-func checkDelta(t *rapid.T, f crdt.Family) {
-	w := newWorld(t, f)
-	old, err := w.replicas[0].Clone()
-	w.must(err)
-	for range w.int(0, 20, "more steps") {
-		w.step()
-	}
-	now := w.replicas[1]
-	byDelta, err := old.Clone()
-	w.must(err)
-	_, err = byDelta.Pull(now)
-	w.must(err)
-	byState, err := old.Clone()
-	w.must(err)
-	_, err = byState.Object.MergeDelta(now.Object.Delta(nil, now.Version), byState.Version, now.Version)
-	w.must(err)
-	byState.Version.Merge(now.Version)
-	w.same("delta and state", byDelta, byState)
-
-	byOps := NewReplica(f, Author("ops"))
-	for progress := true; progress; {
-		progress = false
-		for _, e := range w.log {
-			if byDelta.Version[e.Author] >= e.First && byOps.Ready(e) {
-				w.must(byOps.Deliver(e))
-				progress = true
-			}
-		}
-	}
-	w.same("delta and ops", byDelta, byOps)
 }

@@ -26,6 +26,7 @@ type Entry struct {
 	Count  uint64
 	Deps   crdt.Version // what the author had applied before
 	Ops    []crdt.Op
+	Saying Saying
 }
 
 // Replica holds one object and the causal context of it.
@@ -35,6 +36,7 @@ type Replica struct {
 	Object  crdt.Object
 	Rows    map[string]string // as a store would keep them
 	clock   crdt.Clock
+	aging   aging
 }
 
 // NewReplica returns an empty replica.
@@ -49,7 +51,7 @@ func NewReplica(f crdt.Family, author crdt.Author) *Replica {
 // Write numbers ops one after the other, each made on what the last left, and
 // applies them.
 func (r *Replica) Write(makeOps ...func() crdt.Op) (*Entry, error) {
-	e := &Entry{Author: r.Author, First: r.Version[r.Author] + 1, Deps: r.Version.Clone()}
+	e := &Entry{Author: r.Author, First: r.Version[r.Author] + 1, Deps: r.Version.Clone(), Saying: r.say()}
 	for _, makeOp := range makeOps {
 		op := makeOp()
 		op.Seq = e.First + e.Count
@@ -77,6 +79,7 @@ func (r *Replica) Deliver(e *Entry) error {
 		}
 	}
 	r.Version[e.Author] = e.First + e.Count - 1
+	r.hear(e.Author, e.Saying)
 	return nil
 }
 
@@ -84,13 +87,9 @@ func (r *Replica) Deliver(e *Entry) error {
 func (r *Replica) Merge(o *Replica) (changed bool, err error) {
 	changed, err = r.Object.Merge(o.Object, r.Version, o.Version)
 	r.Version.Merge(o.Version)
-	return changed, err
-}
-
-// Pull joins what the other replica has over this one, as a delta.
-func (r *Replica) Pull(o *Replica) (changed bool, err error) {
-	changed, err = r.Object.MergeDelta(o.Object.Delta(r.Version, o.Version), r.Version, o.Version)
-	r.Version.Merge(o.Version)
+	for a, s := range o.aging.said {
+		r.hear(a, s)
+	}
 	return changed, err
 }
 
@@ -105,29 +104,39 @@ func (r *Replica) Save() {
 func (r *Replica) Clone() (*Replica, error) {
 	r.Save()
 	c := NewReplica(r.Object.Family(), r.Author)
-	c.Version, c.clock = r.Version.Clone(), r.clock
+	c.Version, c.clock, c.aging = r.Version.Clone(), r.clock, r.aging
+	c.aging.said = maps.Clone(r.aging.said)
+	c.aging.closed = slices.Clone(r.aging.closed)
 	c.Rows = maps.Clone(r.Rows)
 	for _, slot := range slices.Sorted(maps.Keys(r.Rows)) {
 		if err := c.Object.Load([]byte(slot), []byte(r.Rows[slot])); err != nil {
 			return nil, err
 		}
 	}
-	return c, c.Object.Loaded()
+	if err := c.Object.Loaded(); err != nil {
+		return nil, err
+	}
+	if c.aging.horizon.Epoch > 0 {
+		c.Object.Age(c.aging.horizon)
+	}
+	return c, nil
 }
 
-// Print returns the whole state in one form for all replicas that agree: the
-// rows of an object made from its delta, and what a reader sees of both.
+// Print returns the whole state in one form for all replicas that agree: what
+// a reader sees, and the rows of a copy. Deletions of elements that did not
+// come are left out: not every replica had to remember them.
 func (r *Replica) Print() (string, error) {
 	fresh := NewReplica(r.Object.Family(), r.Author)
-	if _, err := fresh.Pull(r); err != nil {
+	if _, err := fresh.Merge(r); err != nil {
 		return "", err
 	}
-	fresh.Save()
 	var b bytes.Buffer
 	b.WriteString(View(r.Object))
 	if got, want := View(fresh.Object), View(r.Object); got != want {
-		return "", fmt.Errorf("a copy by delta shows %s, want %s", got, want)
+		return "", fmt.Errorf("a copy shows %s, want %s", got, want)
 	}
+	fresh.Object.Age(crdt.Horizon{Stable: r.Version})
+	fresh.Save()
 	for _, slot := range slices.Sorted(maps.Keys(fresh.Rows)) {
 		fmt.Fprintf(&b, "\n%q = %q", slot, fresh.Rows[slot])
 	}

@@ -120,7 +120,7 @@ func TestOneAuthorTraces(t *testing.T) {
 				t.Fatal(err)
 			}
 			pulled := NewReplica(crdt.Sequence, Author("c"))
-			if _, err := pulled.Pull(far); err != nil {
+			if _, err := pulled.Merge(far); err != nil {
 				t.Fatal(err)
 			}
 			for _, x := range []*Replica{r, far, loaded, pulled} {
@@ -132,8 +132,8 @@ func TestOneAuthorTraces(t *testing.T) {
 			for slot, cell := range r.Rows {
 				size += len(slot) + len(cell)
 			}
-			t.Logf("%d txns, text %d bytes, rows %d (%d bytes), delta %d bytes, weight %d",
-				len(tr.Txns), len(tr.EndContent), len(r.Rows), size, len(r.Object.Delta(nil, r.Version)), r.Object.Weight())
+			t.Logf("%d txns, text %d bytes, rows %d (%d bytes), weight %d",
+				len(tr.Txns), len(tr.EndContent), len(r.Rows), size, r.Object.Weight())
 		})
 	}
 }
@@ -188,6 +188,7 @@ func replay(t *testing.T, agents []string, parents [][]int, patches [][]patch) *
 		}
 		for _, j := range past {
 			if !h.have[j] {
+				clear(h.r.Version) // its authors forget, so a number covers nothing
 				if err := h.r.Deliver(entries[j]); err != nil {
 					t.Fatal(err)
 				}
