@@ -31,7 +31,8 @@ func catchUp(perEntry int) func(context.Context, string, Params) (Result, error)
 		if err := r.ofVerified(dir, perEntry, perSecond); err != nil {
 			return nil, err
 		}
-		return r, r.ofStream(ctx, wire, took)
+		err = r.ofStream(ctx, wire, took)
+		return r, err
 	}
 }
 
@@ -60,14 +61,21 @@ func heal(ctx context.Context, dir string, p Params) (Result, error) {
 	if err := r.ofVerified(dir, 64, perSecond); err != nil {
 		return nil, err
 	}
-	return r, r.ofStream(ctx, wire, took)
+	err = r.ofStream(ctx, wire, took)
+	return r, err
 }
 
-// ofVerified adds the limit for entries of other nodes.
+// ofVerified adds the limits for entries of other nodes: those that each get a
+// commit of their own, and those that share one.
 func (r *Result) ofVerified(dir string, perEntry int, perSecond float64) error {
-	limit, err := verifiedRows(dir, perEntry)
-	r.of("verify and fsynced batches, ops to an entry: "+itoa(perEntry), PerSecond, limit, perSecond)
-	return err
+	for _, rows := range []int{perEntry, batchRows} {
+		limit, err := verifiedRows(dir, perEntry, rows)
+		if err != nil {
+			return err
+		}
+		r.of(verifiedName(perEntry, rows), PerSecond, limit, perSecond)
+	}
+	return nil
 }
 
 // ofStream adds the limit for bytes on their way.

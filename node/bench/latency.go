@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -105,7 +106,8 @@ func lossyLatency(ctx context.Context, dir string, p Params) (Result, error) {
 	r.bytes("on the wire", wire)
 	r.bytes("on disk", disk)
 	r.resident(ownResidentBytes())
-	return r, w.floor(ctx, dir, &r)
+	err = w.floor(ctx, dir, &r)
+	return r, err
 }
 
 // watchCounter tells of the counter's value now and after each change, until
@@ -186,7 +188,7 @@ func (w *watchers) untilAll(count int, since time.Time) error {
 				}
 			}
 		case <-giveUp.C:
-			return context.DeadlineExceeded
+			return fmt.Errorf("update %d: seen on %d of %d nodes within %v", count, len(seen), w.n, convergeTime)
 		case <-w.ctx.Done():
 			return w.ctx.Err()
 		}

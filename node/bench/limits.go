@@ -53,11 +53,13 @@ func limits(ctx context.Context, dir string, _ Params) (Result, error) {
 		r.perSecond(fmt.Sprintf("LevelDB rows, batches of %d in memory, without fsync", rows), perSec)
 	}
 	for _, perEntry := range []int{1, 64} {
-		perSec, err := verifiedRows(dir, perEntry)
-		if err != nil {
-			return nil, err
+		for _, rows := range []int{perEntry, batchRows} {
+			perSec, err := verifiedRows(dir, perEntry, rows)
+			if err != nil {
+				return nil, err
+			}
+			r.perSecond(verifiedName(perEntry, rows), perSec)
 		}
-		r.perSecond(fmt.Sprintf("ops verified and in fsynced batches, to an entry: %d", perEntry), perSec)
 	}
 	bytes, err := tcpStream(ctx)
 	if err != nil {
@@ -124,18 +126,23 @@ func writtenRows(dir string, rows, size int) (perSecond float64, err error) {
 }
 
 // verifiedRows is how many ops a second can be verified and put on disk: a
-// signature for each entry, a row for each op. It bounds what a node can do
-// with the entries of another, but for what it gains by a second core.
-func verifiedRows(dir string, perEntry int) (perSecond float64, err error) {
+// signature for each entry, a row for each op, an fsync for each batch of rows.
+// It bounds what a node can do with the entries of another, but for what it
+// gains by a second core.
+func verifiedRows(dir string, perEntry, rows int) (perSecond float64, err error) {
 	s, err := newSigned()
 	if err != nil {
 		return 0, err
 	}
-	return inBatches(filepath.Join(dir, fmt.Sprintf("limit-verified-%d", perEntry)), batchRows, rowValue, func() {
-		for n := range batchRows / perEntry {
+	return inBatches(filepath.Join(dir, fmt.Sprintf("limit-verified-%d-%d", perEntry, rows)), rows, rowValue, func() {
+		for n := range rows / perEntry {
 			s.verify(n)
 		}
 	})
+}
+
+func verifiedName(perEntry, rows int) string {
+	return fmt.Sprintf("ops in entries of %d verified, fsynced in batches of %d", perEntry, rows)
 }
 
 // inBatches writes batches of new rows, does before ahead of each, and returns

@@ -27,8 +27,11 @@ func local(ctx context.Context, dir string, p Params) (Result, error) {
 		r.latency("durable commit", calls["commit"])
 		r.used(ctx, n)
 		limit, err := fsyncedRows(dir, batchRows, rowValue)
+		if err != nil {
+			return err
+		}
 		r.of("fsynced rows in batches of "+itoa(batchRows), PerSecond, limit, perSecond)
-		return err
+		return nil
 	})
 	return r, err
 }

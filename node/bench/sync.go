@@ -55,7 +55,8 @@ func syncMissing(ctx context.Context, dir string, p Params) (Result, error) {
 	r.add("exchange in the large dataset by that in the small", Ratio, float64(many.wire)/float64(few.wire))
 	r.bytes("on disk", many.disk)
 	r.resident(ownResidentBytes())
-	return r, r.ofStream(ctx, many.wire, many.took)
+	err = r.ofStream(ctx, many.wire, many.took)
+	return r, err
 }
 
 func exchange(ctx context.Context, dir string, ops int, p Params) (x exchanged, err error) {

@@ -45,17 +45,26 @@ func text(ctx context.Context, dir string, p Params) (Result, error) {
 			return nil, err
 		}
 	}
+	var pure replayAlone
+	if err := pure.run(edits); err != nil {
+		return nil, err
+	}
 	history := int64(a.Stats().EntryBytes.Load())
 	var r Result
 	r.work(ops, replay)
 	r.time("replay through local updates", replay)
+	r.time("replay on the data type alone", pure.replay)
 	r.time("merge on a peer, until on its disk", merge)
+	r.time("decode and merge on the data type alone", pure.merge)
 	r.bytes("history", history)
+	r.bytes("history, a few large bodies, not compressed", pure.bytes)
 	r.bytes("text", int64(len(end)))
 	wire := int64(a.Stats().SyncOut.Load() + b.Stats().SyncOut.Load())
 	r.bytes("on the wire", wire)
 	r.bytes("on disk", b.store.Size())
 	r.resident(ownResidentBytes())
 	r.add("history by text", Ratio, float64(history)/float64(len(end)))
-	return r, r.ofStream(ctx, wire, merge)
+	r.above("replay on the data type", pure.replay, replay)
+	err = r.ofStream(ctx, wire, merge)
+	return r, err
 }
