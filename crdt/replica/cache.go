@@ -23,6 +23,7 @@ type Object struct {
 
 // object is a cached object. Its fields are guarded by Dataset.mu.
 type object struct {
+	cache   *cache
 	family  crdt.Family
 	key     string
 	state   crdt.Object // nil while loading
@@ -33,20 +34,21 @@ type object struct {
 	element *list.Element
 }
 
-// cache holds the objects in use, least recently used last.
+// cache holds the objects in use of one space, least recently used last. When
+// another space takes its place, so does another cache; an object of the old one
+// may be read by who has it, but not changed any more.
 type cache struct {
-	d       *Dataset
+	space   datastore.Space
 	objects map[Object]*object
 	recent  *list.List
 	weight  int
 	loaded  sync.Cond // on Dataset.mu: some object finished loading
 }
 
-func (c *cache) init(d *Dataset) {
-	c.d = d
-	c.objects = make(map[Object]*object)
-	c.recent = list.New()
+func newCache(d *Dataset, space datastore.Space) *cache {
+	c := &cache{space: space, objects: make(map[Object]*object), recent: list.New()}
 	c.loaded.L = &d.mu
+	return c
 }
 
 // acquire returns the object pinned, read from the store if need be.
@@ -64,13 +66,13 @@ func (d *Dataset) acquire(family crdt.Family, key string) (*object, error) {
 func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := &d.cache
+	c := d.cache
 	all := make([]*object, len(ids))
 	var missing []*object
 	for i, id := range ids {
 		o := c.objects[id]
 		if o == nil {
-			o = &object{family: id.Family, key: id.Key}
+			o = &object{cache: c, family: id.Family, key: id.Key}
 			c.objects[id] = o
 			missing = append(missing, o)
 		}
@@ -79,7 +81,7 @@ func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 	}
 	if len(missing) > 0 {
 		d.mu.Unlock()
-		states, err := d.readAll(missing)
+		states, err := d.readAll(c.space, missing)
 		d.mu.Lock()
 		for i, o := range missing {
 			if o.err = err; err != nil {
@@ -124,7 +126,7 @@ func (d *Dataset) release(objects ...*object) {
 }
 
 // readAll builds objects from their rows.
-func (d *Dataset) readAll(objects []*object) ([]crdt.Object, error) {
+func (d *Dataset) readAll(space datastore.Space, objects []*object) ([]crdt.Object, error) {
 	states := make([]crdt.Object, len(objects))
 	prefixes := make([][]byte, len(objects))
 	order := make([]int, len(objects))
@@ -134,7 +136,7 @@ func (d *Dataset) readAll(objects []*object) ([]crdt.Object, error) {
 			return nil, fmt.Errorf("replica: %w", err)
 		}
 		states[i] = state
-		prefixes[i] = datastore.ObjectPrefix(nil, d.id, byte(o.family), []byte(o.key))
+		prefixes[i] = datastore.ObjectPrefix(nil, space, byte(o.family), []byte(o.key))
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return bytes.Compare(prefixes[a], prefixes[b]) })

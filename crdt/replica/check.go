@@ -55,7 +55,7 @@ const dropRows = 1 << 14
 func (d *Dataset) dropObjects() error {
 	for {
 		var b datastore.Batch
-		err := datastore.ScanPrefix(d.r.store, datastore.ObjectsPrefix(d.id), func(k, _ []byte) bool {
+		err := datastore.ScanPrefix(d.r.store, datastore.ObjectsPrefix(d.cache.space), func(k, _ []byte) bool {
 			b.Delete(k)
 			return b.Len() < dropRows
 		})

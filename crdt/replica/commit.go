@@ -186,8 +186,7 @@ type part struct {
 	d       *Dataset
 	self    crdt.Author
 	ops     []localOp // ours, not yet in an entry
-	first   uint64
-	prev    EntryID
+	log     logHead   // of ours, as it grows
 	time    crdt.HLC
 	deps    crdt.Version
 	sealed  []*Entry // made of ops
@@ -215,7 +214,7 @@ func (d *Dataset) cut(b *datastore.Batch) *part {
 		return nil
 	}
 	p := &part{
-		d: d, self: d.self, ops: d.ops, first: d.logs[d.self].have + 1, prev: d.logs[d.self].head,
+		d: d, self: d.self, ops: d.ops, log: d.logs[d.self],
 		foreign: d.learned, objects: d.dirty, extra: d.extra,
 		logs: make(map[crdt.Author]logState, len(d.touched)+1),
 	}
@@ -232,7 +231,7 @@ func (d *Dataset) cut(b *datastore.Batch) *part {
 	}
 	var prefix []byte
 	for _, o := range d.dirty {
-		prefix = datastore.ObjectPrefix(prefix[:0], d.id, byte(o.family), []byte(o.key))
+		prefix = datastore.ObjectPrefix(prefix[:0], d.cache.space, byte(o.family), []byte(o.key))
 		n := len(prefix)
 		o.state.Flush(
 			func(slot, cell []byte) { prefix = append(prefix[:n], slot...); b.Put(prefix, cell) },
@@ -269,12 +268,11 @@ func (p *part) seal(r *Replica) error {
 			return fmt.Errorf("replica: dataset %q: %w", p.d.name, err)
 		}
 		p.sealed = append(p.sealed, e)
-		p.first, p.prev, p.deps = e.Last()+1, e.ID, nil
+		p.log.have, p.log.head, p.deps = e.Last(), e.ID, nil
 		ops = ops[n:]
 	}
-	if n := len(p.sealed); n > 0 {
-		last := p.sealed[n-1]
-		p.logs[p.self] = logState{have: last.Last(), head: last.ID, applied: last.Last()}
+	if len(p.sealed) > 0 {
+		p.logs[p.self] = logState{p.log, p.log.have}
 	}
 	return nil
 }
@@ -284,6 +282,7 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 		family crdt.Family
 		key    string
 	}
+	first := p.log.have + 1
 	index := make(map[object]int)
 	var groups []crdt.Group
 	var count uint64
@@ -298,14 +297,14 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 		groups[at].Ops = append(groups[at].Ops, ops[i].op)
 		count += ops[i].op.Width()
 	}
-	plain, err := crdt.EncodeBody(groups, p.self, p.first, p.time)
+	plain, err := crdt.EncodeBody(groups, p.self, first, p.time)
 	if err != nil {
 		return nil, err
 	}
 	codec, body := pack(plain)
 	return sealEntry(r.key, Header{
-		Network: r.network, Dataset: p.d.id, Author: p.self, First: p.first, Count: count,
-		Prev: p.prev, Time: p.time, Deps: p.deps, Codec: codec,
+		Network: r.network, Dataset: p.d.id, Author: p.self, First: first, Count: count,
+		Prev: p.log.head, Time: p.time, Deps: p.deps, Codec: codec,
 	}, body)
 }
 
@@ -337,7 +336,9 @@ func (p *part) committed() {
 	for a, l := range p.logs {
 		d.durable[a] = l
 		if a == p.self {
-			d.logs[a] = logHead{have: l.have, head: l.head}
+			log := d.logs[a] // its cut may have moved since
+			log.have, log.head = l.have, l.head
+			d.logs[a] = log
 		}
 	}
 	d.digestValid = false

@@ -23,7 +23,7 @@ type Dataset struct {
 	name string
 
 	mu    sync.Mutex // guards the fields below; taken after Replica.cut
-	cache cache
+	cache *cache
 
 	// The log: what we hold of each author, in memory and on disk. Of our own
 	// author, logs counts only what is sealed and on disk.
@@ -52,28 +52,38 @@ type Dataset struct {
 	digestValid bool
 }
 
-// logHead is the end of an author's log as held in memory.
+// logHead says which part of an author's log we hold: the entries behind seq
+// cut, up to seq have. head is the id of the entry that ends at have, cutHead
+// of the one that ended at cut.
+//
+//	┄┄┄ forgotten ┄┄┄ cut ──── entries ──── have
 type logHead struct {
-	have uint64
-	head EntryID
+	have    uint64
+	head    EntryID
+	cut     uint64
+	cutHead EntryID
 }
 
 // logState is a version row:
 //
-//	uvarint have ‖ head 32 ‖ uvarint applied
+//	uvarint have ‖ head 32 ‖ uvarint applied ‖ uvarint cut ‖ cutHead 32
 //
-// have is the last seq of the contiguous log, head the id of the entry that
-// ends there, applied the last seq that the objects contain.
+// applied is the last seq that the objects contain. A log that was never cut
+// has no cutHead.
 type logState struct {
-	have    uint64
-	head    EntryID
+	logHead
 	applied uint64
 }
 
 func (l logState) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, l.have)
 	dst = append(dst, l.head[:]...)
-	return binary.AppendUvarint(dst, l.applied)
+	dst = binary.AppendUvarint(dst, l.applied)
+	dst = binary.AppendUvarint(dst, l.cut)
+	if l.cut > 0 {
+		dst = append(dst, l.cutHead[:]...)
+	}
+	return dst
 }
 
 func decodeLogState(b []byte) (l logState, err error) {
@@ -81,7 +91,10 @@ func decodeLogState(b []byte) (l logState, err error) {
 	l.have = r.uvarint()
 	copy(l.head[:], r.bytes(len(l.head)))
 	l.applied = r.uvarint()
-	if r.err == nil && (len(r.b) != 0 || l.applied > l.have) {
+	if l.cut = r.uvarint(); l.cut > 0 {
+		copy(l.cutHead[:], r.bytes(len(l.cutHead)))
+	}
+	if r.err == nil && (len(r.b) != 0 || l.applied > l.have || l.cut > l.applied) {
 		r.err = errors.New("does not make sense")
 	}
 	return l, r.err
@@ -105,12 +118,16 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		watches: make(map[*Watch]struct{}),
 		touched: make(map[crdt.Author]struct{}),
 	}
-	d.cache.init(d)
+	space, err := readSpace(r.store, id)
+	if err != nil {
+		return nil, err
+	}
+	d.cache = newCache(d, space)
 	d.parked.init()
 	d.hashes[hashAuthor(d.self)] = d.self
 	prefix := datastore.VersionKey(id, nil)
 	var bad error
-	err := datastore.ScanPrefix(r.store, prefix, func(k, v []byte) bool {
+	err = datastore.ScanPrefix(r.store, prefix, func(k, v []byte) bool {
 		a, err := crdt.AuthorFromBytes(k[len(prefix):])
 		if err == nil {
 			var l logState
@@ -147,9 +164,22 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 	return d, nil
 }
 
+// readSpace finds the space of a dataset's objects.
+func readSpace(r datastore.Reader, id DatasetID) (space datastore.Space, err error) {
+	b, err := r.Get(datastore.SpaceKey(id))
+	switch {
+	case errors.Is(err, datastore.ErrNotFound):
+		return id, nil
+	case err == nil && len(b) != len(space):
+		err = fmt.Errorf("space row of %d bytes: %w", len(b), datastore.ErrDamaged)
+	}
+	copy(space[:], b)
+	return space, err
+}
+
 func (d *Dataset) restore(a crdt.Author, l logState) {
 	d.durable[a] = l
-	d.logs[a] = logHead{l.have, l.head}
+	d.logs[a] = l.logHead
 	d.applied[a] = l.applied
 	d.hashes[hashAuthor(a)] = a
 	if a != d.self {
@@ -158,8 +188,7 @@ func (d *Dataset) restore(a crdt.Author, l logState) {
 }
 
 func (d *Dataset) logState(a crdt.Author) logState {
-	l := d.logs[a]
-	return logState{l.have, l.head, d.applied[a]}
+	return logState{d.logs[a], d.applied[a]}
 }
 
 // Version is the durable log: author → last seq that this node can serve.

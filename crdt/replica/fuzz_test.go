@@ -140,19 +140,24 @@ func (nopStream) Write(p []byte) (int, error) { return len(p), nil }
 func (nopStream) Close() error                { return nil }
 
 func FuzzLogState(f *testing.F) {
-	for _, l := range []logState{{}, {1, EntryID{1}, 1}, {1 << 40, EntryID{2}, 3}} {
+	for _, l := range []logState{
+		{},
+		{logHead{have: 1, head: EntryID{1}}, 1},
+		{logHead{1 << 40, EntryID{2}, 3, EntryID{4}}, 3},
+	} {
 		f.Add(l.append(nil))
 	}
 	f.Add([]byte{})
-	f.Add(logState{1, EntryID{}, 2}.append(nil))
-	f.Add(append(logState{1, EntryID{}, 1}.append(nil), 0))
+	f.Add(logState{logHead{have: 1}, 2}.append(nil))
+	f.Add(logState{logHead{have: 3, cut: 3}, 2}.append(nil))
+	f.Add(append(logState{logHead{have: 1}, 1}.append(nil), 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := decodeLogState(b)
 		if err != nil {
 			return
 		}
-		if l.applied > l.have {
-			t.Errorf("applied %d of %d", l.applied, l.have)
+		if l.applied > l.have || l.cut > l.applied {
+			t.Errorf("cut %d, applied %d of %d", l.cut, l.applied, l.have)
 		}
 		if again := l.append(nil); !bytes.Equal(again, b) {
 			t.Errorf("two spellings: %x and %x", b, again)

@@ -156,7 +156,9 @@ func (d *Dataset) accept(e *Entry) (got Learned) {
 			}
 			d.hashes[hashAuthor(e.Author)] = e.Author
 		}
-		d.logs[e.Author] = logHead{next.Last(), next.ID}
+		l := d.logs[e.Author]
+		l.have, l.head = next.Last(), next.ID
+		d.logs[e.Author] = l
 		d.learned = append(d.learned, next)
 		d.touched[e.Author] = struct{}{}
 		if len(next.KeyID) == 0 {
@@ -305,7 +307,7 @@ func (d *Dataset) apply(e *Entry) error {
 // their object: slot = author ‖ first seq of the entry. A build that knows the
 // family finds them there.
 func (d *Dataset) keepUnknown(e *Entry, g *crdt.Group) {
-	k := datastore.ObjectPrefix(nil, d.id, byte(g.Family), g.Key)
+	k := datastore.ObjectPrefix(nil, d.cache.space, byte(g.Family), g.Key)
 	k = append(k, datastore.EntryKey(d.id, e.Author.Append(nil), e.First)[len(datastore.EntryPrefix(d.id, nil)):]...)
 	d.extra = append(d.extra, row{k, g.Raw})
 }

@@ -28,34 +28,48 @@ func (d *Dataset) Update(ctx context.Context, family crdt.Family, key string, ma
 	if err := d.r.queue.admit(ctx); err != nil {
 		return crdt.Dot{}, err
 	}
-	o, err := d.acquire(family, key)
-	if err != nil {
-		return crdt.Dot{}, err
+	for {
+		o, err := d.acquire(family, key)
+		if err != nil {
+			return crdt.Dot{}, err
+		}
+		dot, err := d.update(o, make)
+		d.release(o)
+		if !errors.Is(err, errStale) {
+			return dot, err
+		}
 	}
-	defer d.release(o)
-	now := Now{Time: d.r.stamp()}
+}
 
+// errStale means that the object is not the dataset's any more.
+var errStale = errors.New("replica: stale object")
+
+func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool)) (crdt.Dot, error) {
+	now := Now{Time: d.r.stamp()}
 	if err := d.r.enter(); err != nil {
 		return crdt.Dot{}, err
 	}
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if o.cache != d.cache {
+		return crdt.Dot{}, errStale
+	}
 	now.Author = d.self
 	op, ok := make(o.state, now)
 	if !ok {
 		return crdt.Dot{}, nil
 	}
 	op.Seq = d.applied[d.self] + 1
-	size := opSize(key, &op)
+	size := opSize(o.key, &op)
 	if size > maxOp {
 		return crdt.Dot{}, errTooLarge
 	}
 	if _, err := o.state.Apply(d.self, &op, d.applied); err != nil {
-		return crdt.Dot{}, fmt.Errorf("replica: %s %q: %w", family, key, err)
+		return crdt.Dot{}, fmt.Errorf("replica: %s %q: %w", o.family, o.key, err)
 	}
 	d.applied[d.self] = op.Seq + op.Width() - 1
-	d.ops = append(d.ops, localOp{family, key, op, size})
+	d.ops = append(d.ops, localOp{o.family, o.key, op, size})
 	d.markDirty(o)
 	d.r.queue.push(size)
 	return crdt.Dot{Author: d.self, Seq: op.Seq}, nil
