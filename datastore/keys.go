@@ -14,7 +14,7 @@ import "encoding/binary"
 //	e<dataset 16><author 40><last seq 8>       → entry, verbatim
 //	v<dataset 16><author 40>                   → version row: have, applied, head, cut
 //	a<dataset 16><author 40>                   → what the author has signed that it applied
-//	f<dataset 16><author 40>                   → proof that the author forked its log
+//	x<dataset 16><kind 1><author hash 16>      → a fact about an author: it forked its log, it was retired, …
 //	u<dataset 16>                              → upkeep: the marks of log cutting and collection
 //	r<dataset 16>…                             → remembered intents of the replica
 //	m<esc(module)><key>                        → value of a module's db_* key
@@ -39,7 +39,7 @@ const (
 	tableEntry    = 'e'
 	tableVersion  = 'v'
 	tableAck      = 'a'
-	tableFork     = 'f'
+	tableFact     = 'x'
 	tableUpkeep   = 'u'
 	tableIntent   = 'r'
 	tableModule   = 'm'
@@ -125,11 +125,13 @@ func AckKey(id DatasetID, author []byte) []byte {
 	return append(append([]byte{tableAck}, id[:]...), author...)
 }
 
-// ForkKey is the row of the proof against an author; with no author, the
-// prefix of all of them.
-func ForkKey(id DatasetID, author []byte) []byte {
-	return append(append([]byte{tableFork}, id[:]...), author...)
+// FactKey is the row of a fact about an author, who is given by hash.
+func FactKey(id DatasetID, kind byte, hash []byte) []byte {
+	return append(append(FactsPrefix(id), kind), hash...)
 }
+
+// FactsPrefix is the prefix of all of a dataset's facts.
+func FactsPrefix(id DatasetID) []byte { return append([]byte{tableFact}, id[:]...) }
 
 // UpkeepKey is the row of a dataset's upkeep.
 func UpkeepKey(id DatasetID) []byte { return append([]byte{tableUpkeep}, id[:]...) }

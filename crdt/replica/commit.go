@@ -203,6 +203,8 @@ type localOp struct {
 	key    string
 	op     crdt.Op
 	size   int
+
+	control []byte // of familyControl: the op, encoded
 }
 
 // cut moves what the dataset has pending into a part, and the changed object
@@ -287,6 +289,13 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 	var groups []crdt.Group
 	var count uint64
 	for i := range ops {
+		if c := ops[i].control; c != nil {
+			groups = append(groups, crdt.Group{
+				Family: familyControl, Raw: c, Runs: []crdt.OpRun{{Seq: ops[i].op.Seq, Width: 1, Count: 1}},
+			})
+			count++
+			continue
+		}
 		o := object{ops[i].family, ops[i].key}
 		at, ok := index[o]
 		if !ok {

@@ -38,6 +38,11 @@ type Dataset struct {
 	applied crdt.Version
 	news    map[crdt.Author]struct{} // whose applied moved since our last entry
 
+	// Facts about authors, by hash (control.go, fork.go).
+	dead    map[authorHash]summary
+	forked  map[authorHash]*proof
+	retired map[authorHash]bool
+
 	parked  parked
 	watches map[*Watch]struct{}
 
@@ -115,6 +120,9 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		intents: make(map[authorHash]map[intent]struct{}),
 		applied: make(crdt.Version),
 		news:    make(map[crdt.Author]struct{}),
+		dead:    make(map[authorHash]summary),
+		forked:  make(map[authorHash]*proof),
+		retired: make(map[authorHash]bool),
 		watches: make(map[*Watch]struct{}),
 		touched: make(map[crdt.Author]struct{}),
 	}
@@ -125,21 +133,14 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 	d.cache = newCache(d, space)
 	d.parked.init()
 	d.hashes[hashAuthor(d.self)] = d.self
-	prefix := datastore.VersionKey(id, nil)
-	var bad error
-	err = datastore.ScanPrefix(r.store, prefix, func(k, v []byte) bool {
-		a, err := crdt.AuthorFromBytes(k[len(prefix):])
-		if err == nil {
-			var l logState
-			if l, err = decodeLogState(v); err == nil {
-				d.restore(a, l)
-				return true
-			}
-		}
-		bad = fmt.Errorf("version row: %w: %w", err, datastore.ErrDamaged)
-		return false
-	})
-	if err = errors.Join(err, bad); err != nil {
+	logs, err := readLogs(r.store, id)
+	if err != nil {
+		return nil, err
+	}
+	for a, l := range logs {
+		d.restore(a, l)
+	}
+	if err := d.loadFacts(); err != nil {
 		return nil, err
 	}
 	if !r.store.WasClean() {
@@ -208,8 +209,8 @@ func (d *Dataset) have() summary {
 	defer d.mu.Unlock()
 	s := make(summary, len(d.logs))
 	for a, l := range d.logs {
-		if l.have > 0 {
-			s[hashAuthor(a)] = l.have
+		if h := hashAuthor(a); l.have > 0 && d.forked[h] == nil {
+			s[h] = l.have
 		}
 	}
 	return s
@@ -223,11 +224,14 @@ func (d *Dataset) Digest() [32]byte {
 		h := blake3.NewDeriveKey(domainDigest)
 		for _, a := range slices.SortedFunc(maps.Keys(d.durable), crdt.Author.Compare) {
 			l := d.durable[a]
-			if l.have == 0 {
+			if l.have == 0 || d.isForked(a) {
 				continue
 			}
 			b := binary.BigEndian.AppendUint64(a.Append(nil), l.have)
 			_, _ = h.Write(append(b, l.head[:]...))
+		}
+		for _, a := range slices.SortedFunc(maps.Keys(d.forked), compareHashes) {
+			_, _ = h.Write(append([]byte("forked"), a[:]...))
 		}
 		copy(d.digest[:], h.Sum(nil))
 		d.digestValid = true

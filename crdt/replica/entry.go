@@ -179,6 +179,15 @@ func splitEntry(b []byte, headOnly bool) (*Entry, []byte, error) {
 	return e, header, nil
 }
 
+// storedHeader reads the header of an entry from our own disk, and nothing else.
+func storedHeader(b []byte) (h Header, err error) {
+	n, w := binary.Uvarint(b)
+	if w <= 0 || n > uint64(len(b)-w) {
+		return h, fmt.Errorf("%w: truncated", ErrMalformed)
+	}
+	return h, h.decode(b[w : w+int(n)])
+}
+
 func (h *Header) decode(b []byte) error {
 	r := reader{b: b}
 	if v := r.byte(); v != entryVersion {

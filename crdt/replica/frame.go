@@ -20,6 +20,9 @@ import (
 //	entry     uvarint channel ‖ entry            answer to a want, in causal order as far as clocks tell
 //	done      uvarint channel                    that was all
 //	credit    uvarint channel ‖ uvarint bytes    go on
+//	heads     id 16 ‖ n × (author hash 16 ‖ id of the last entry 32)   where versions are equal and roots are not
+//	head      id 16 ‖ signed header              the end of an author's log, where the peer has another
+//	proof     id 16 ‖ proof                      an author forked its log
 //
 //	A            B
 //	│── root ───►│  equal: silence
@@ -39,6 +42,9 @@ const (
 	frameEntry    = 6
 	frameDone     = 7
 	frameCredit   = 8
+	frameHeads    = 9
+	frameHead     = 10
+	frameProof    = 11
 )
 
 const (

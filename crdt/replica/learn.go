@@ -91,7 +91,10 @@ func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 	if err := d.r.queue.admit(ctx); err != nil {
 		return LearnedNothing, err
 	}
-	got := d.accept(e)
+	got, misfit := d.accept(e)
+	if misfit != nil {
+		d.accuse(misfit)
+	}
 	if got == LearnedNews {
 		d.r.observe(e.Time)
 		d.fulfil(ctx, e.Author)
@@ -110,12 +113,13 @@ func (d *Dataset) knows(e *Entry) bool {
 }
 
 // accept puts the entry in the log if it is the author's next, and whatever
-// was parked behind it.
+// was parked behind it. misfit is an entry that does not continue the log: one
+// of two.
 //
 //	firstSeq ≤ have       known, or a fork
 //	firstSeq = have+1     fits, if prev is the head
 //	firstSeq > have+1     a gap: parked
-func (d *Dataset) accept(e *Entry) (got Learned) {
+func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 	d.r.cut.RLock()
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
@@ -125,17 +129,20 @@ func (d *Dataset) accept(e *Entry) (got Learned) {
 			d.r.log.Error("a peer holds entries by this node that this node never wrote: "+
 				"the data directory was copied or restored; writing on as a new replica", "dataset", d.name)
 			d.r.queueRotation()
+			return LearnedNothing, nil
 		}
-		return LearnedNothing
+		return LearnedNothing, e // ours, or signed by a copy of us
+	}
+	if d.isForked(e.Author) {
+		return LearnedNothing, nil
 	}
 	for next := e; next != nil; next = d.parked.takeAhead(e.Author, d.logs[e.Author].have+1) {
 		switch l := d.logs[e.Author]; {
 		case next.First <= l.have:
-			if next.Last() == l.have && next.ID != l.head {
-				d.r.stats.Forks.Add(1)
-				d.r.log.Error("an author signed two logs", "dataset", d.name, "author", e.Author, "seq", next.Last())
+			if next.Last() > l.have || next.Last() == l.have && next.ID != l.head {
+				return got, next
 			}
-			return got
+			return got, nil
 		case next.First > l.have+1, next.headOnly:
 			if !next.headOnly {
 				d.parked.putAhead(next)
@@ -143,16 +150,14 @@ func (d *Dataset) accept(e *Entry) (got Learned) {
 			if got == LearnedNothing {
 				got = LearnedGap
 			}
-			return got
+			return got, nil
 		case next.Prev != l.head:
-			d.r.stats.Forks.Add(1)
-			d.r.log.Error("an entry does not continue its author's log", "dataset", d.name, "author", e.Author, "seq", next.First)
-			return got
+			return got, next
 		}
 		if _, known := d.logs[e.Author]; !known {
 			if len(d.logs) >= MaxDeps-1 { // one is ours
 				d.r.stats.Ignored.Add(1)
-				return got
+				return got, nil
 			}
 			d.hashes[hashAuthor(e.Author)] = e.Author
 		}
@@ -168,7 +173,7 @@ func (d *Dataset) accept(e *Entry) (got Learned) {
 		d.r.stats.EntriesRemote.Add(1)
 		got = LearnedNews
 	}
-	return got
+	return got, nil
 }
 
 // applyReady applies every entry of the log whose deps are met. It does not
@@ -224,7 +229,18 @@ func (d *Dataset) nextReady() (*Entry, error) {
 }
 
 func (d *Dataset) ready(e *Entry) bool {
-	return d.applied[e.Author]+1 == e.First && d.applied.Dominates(e.Deps)
+	return d.applied[e.Author]+1 == e.First && d.met(e.Deps)
+}
+
+// met reports whether the objects contain what an entry depends on. Of an author
+// that forked nobody can say what that is.
+func (d *Dataset) met(deps crdt.Version) bool {
+	for a, seq := range deps {
+		if d.applied[a] < seq && !d.isForked(a) {
+			return false
+		}
+	}
+	return true
 }
 
 // refillBytes is how much of a spilled log is read back at a time.
@@ -279,7 +295,11 @@ func (d *Dataset) apply(e *Entry) error {
 	}
 	for i := range e.groups {
 		g := &e.groups[i]
-		if g.Ops == nil {
+		switch {
+		case g.Family == familyControl:
+			d.control(e, g.Raw)
+			continue
+		case g.Ops == nil:
 			d.keepUnknown(e, g)
 			continue
 		}

@@ -98,17 +98,69 @@ func TestReplayIsNoNews(t *testing.T) {
 	}
 }
 
-func TestForkIsCounted(t *testing.T) {
-	l := open(t, "", datastore.Options{})
-	a, twin := newTestAuthor(1, l.d.id), newTestAuthor(1, l.d.id)
-	l.gossip(message(a.entry(t, nil, a.inc("k"))))
-	l.gossip(message(twin.entry(t, nil, twin.inc("other"))))
-	l.gossip(message(twin.entry(t, nil, twin.inc("other"))))
-	if n := l.stats.Forks.Load(); n != 2 {
-		t.Errorf("%d forks, want 2: the same seq, and a link that does not fit", n)
+// An author that signed two logs is proven to have, by the same seq twice or by
+// a link that does not fit, and frozen: nothing more of either log is taken, and
+// who depends on it need not wait for it. A restart changes nothing.
+func TestForkFreezes(t *testing.T) {
+	for _, link := range []bool{false, true} {
+		dir := t.TempDir()
+		l := open(t, dir, datastore.Options{})
+		a, twin, b := newTestAuthor(1, l.d.id), newTestAuthor(1, l.d.id), newTestAuthor(2, l.d.id)
+		l.gossip(message(a.entry(t, nil, a.inc("k"))))
+		fork := twin.entry(t, nil, twin.inc("other"))
+		if link {
+			fork = twin.entry(t, nil, twin.inc("other"))
+		}
+		l.gossip(message(fork))
+		if n := l.stats.Forks.Load(); n != 1 {
+			t.Fatalf("link=%v: %d forks, want 1", link, n)
+		}
+		l.sync(t)
+		for range 2 {
+			l.gossip(message(a.entry(t, nil, a.inc("k"))))
+			l.gossip(message(b.entry(t, crdt.Version{a.author: 1000}, b.inc("after"))))
+			l.sync(t)
+			if n := l.count(t, "k"); n != 1 {
+				t.Errorf("link=%v: k = %d, want what there was when the author was frozen", link, n)
+			}
+			if n := l.count(t, "after"); n != b.next-1 {
+				t.Errorf("link=%v: after = %d, want %d: a frozen author holds nobody up", link, n, b.next-1)
+			}
+			if len(l.d.have()) != 1 {
+				t.Errorf("link=%v: a frozen author is in the version", link)
+			}
+			l.close(t)
+			l = open(t, dir, datastore.Options{})
+		}
+		l.close(t)
 	}
-	if l.count(t, "other") != 0 {
-		t.Error("a forked entry was applied")
+}
+
+// Two entries are a proof exactly if no honest author signs both; and nothing
+// else is one.
+func TestProof(t *testing.T) {
+	var d DatasetID
+	a, twin, other := newTestAuthor(1, d), newTestAuthor(1, d), newTestAuthor(2, d)
+	a1, a2 := a.entry(t, nil, a.inc("k")), a.entry(t, nil, a.inc("k"))
+	t1, t2 := twin.entry(t, nil, twin.inc("x")), twin.entry(t, nil, twin.inc("x"))
+	o1 := other.entry(t, nil, other.inc("k"))
+	for _, c := range []struct {
+		a, b *Entry
+		want bool
+	}{
+		{a1, t1, true}, {a1, t2, true}, {a2, t1, true}, {a2, t2, true},
+		{a1, a2, false}, {a1, a1, false}, {a1, o1, false}, {t1, t2, false},
+	} {
+		for _, p := range []*proof{newProof(c.a, c.b), newProof(c.b, c.a)} {
+			got, err := decodeProof(p.raw)
+			if (err == nil) != c.want || c.want && (got.author != a.author || !bytes.Equal(got.raw, p.raw)) {
+				t.Errorf("entries %d and %d: %v, want a proof: %v", c.a.First, c.b.First, err, c.want)
+			}
+			p.raw[len(p.raw)-1] ^= 1
+			if _, err := decodeProof(p.raw); err == nil {
+				t.Error("a proof with a forged signature holds")
+			}
+		}
 	}
 }
 

@@ -69,7 +69,7 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 		return crdt.Dot{}, fmt.Errorf("replica: %s %q: %w", o.family, o.key, err)
 	}
 	d.applied[d.self] = op.Seq + op.Width() - 1
-	d.ops = append(d.ops, localOp{o.family, o.key, op, size})
+	d.ops = append(d.ops, localOp{family: o.family, key: o.key, op: op, size: size})
 	d.markDirty(o)
 	d.r.queue.push(size)
 	return crdt.Dot{Author: d.self, Seq: op.Seq}, nil

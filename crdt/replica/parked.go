@@ -63,6 +63,14 @@ func (p *parked) takeAhead(a crdt.Author, first uint64) *Entry {
 	return e
 }
 
+// dropAhead forgets what waits behind an author's gap.
+func (p *parked) dropAhead(a crdt.Author) {
+	for _, e := range p.ahead[a] {
+		p.bytes -= len(e.raw)
+	}
+	delete(p.ahead, a)
+}
+
 // push adds the newest entry of an author's log.
 func (p *parked) push(e *Entry) {
 	w := p.waiting[e.Author]

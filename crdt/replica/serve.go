@@ -33,7 +33,8 @@ func (d *Dataset) newServe(w wantFrame) *serve {
 	defer d.mu.Unlock()
 	s := &serve{d: d, channel: w.channel, credit: int64(min(w.credit, maxCredit))}
 	for a, l := range d.durable {
-		if has := w.version[hashAuthor(a)]; has < l.have {
+		h := hashAuthor(a)
+		if has := w.version[h]; has < l.have && d.forked[h] == nil {
 			s.cursors = append(s.cursors, &cursor{author: a, next: has + 1, last: l.have})
 		}
 	}

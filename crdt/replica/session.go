@@ -50,6 +50,8 @@ type session struct {
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
 	equal    time.Time
+	unequal  bool      // the peer's last root was not ours
+	compared time.Time // when heads were last sent
 	heard    [rootSize]byte // the last root of the peer's that was equal to ours
 }
 
@@ -234,6 +236,12 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 		return s.onDone(p)
 	case frameCredit:
 		return s.onCredit(p)
+	case frameHeads:
+		return s.onHeads(p)
+	case frameHead:
+		return s.onHead(p)
+	case frameProof:
+		return s.onProof(p)
 	}
 	return nil // a frame of a later version: not for us
 }
@@ -288,7 +296,7 @@ func (s *session) onRoot(p []byte) error {
 		s.mu.Lock()
 		s.trickle.heard()
 		news := s.heard != digest
-		s.equal, s.heard = s.r.now(), digest
+		s.equal, s.heard, s.unequal = s.r.now(), digest, false
 		clear(s.versions)
 		s.mu.Unlock()
 		if news {
@@ -296,6 +304,9 @@ func (s *session) onRoot(p []byte) error {
 		}
 		return nil
 	}
+	s.mu.Lock()
+	s.unequal = true
+	s.mu.Unlock()
 	if len(shared) == 1 {
 		s.want(shared[0])
 		return nil
@@ -360,6 +371,8 @@ func (s *session) onWant(p []byte) error {
 	s.versions[d.id] = w.version
 	s.mu.Unlock()
 	signal(s.wake)
+	s.sendProofs(d, w.version)
+	s.compareHeads(d, w.version)
 	if !d.have().dominates(w.version) {
 		s.want(d)
 	}

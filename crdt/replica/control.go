@@ -1,0 +1,212 @@
+package replica
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// familyControl marks ops about the dataset itself. They travel in entries like
+// any other: signed, ordered, in the causal past of what comes after.
+//
+//	control := kind 1 ‖ payload
+//	ack       summary    the author has applied what the entry's deps say, and
+//	                     never again names an element that was deleted by an op
+//	                     which the summary covers
+//	retire    hash 16    the author with this hash is gone for good: what is
+//	                     dropped does not wait for it any more
+const familyControl crdt.Family = 0xf0
+
+const (
+	controlAck    = 1
+	controlRetire = 2
+)
+
+// control is a decoded control op; the fields depend on the kind.
+type control struct {
+	kind byte
+	dead summary    // ack
+	who  authorHash // retire
+}
+
+func (c control) encode() []byte {
+	b := []byte{c.kind}
+	switch c.kind {
+	case controlAck:
+		b = c.dead.append(b)
+	case controlRetire:
+		b = append(b, c.who[:]...)
+	}
+	return b
+}
+
+// decodeControl reads a control op. Kinds of later versions are not an error:
+// ok is false.
+func decodeControl(b []byte) (c control, ok bool, err error) {
+	r := reader{b: b}
+	switch c.kind = r.byte(); c.kind {
+	case controlAck:
+		c.dead = r.summary(MaxDeps)
+	case controlRetire:
+		copy(c.who[:], r.bytes(len(c.who)))
+	default:
+		return c, false, r.err
+	}
+	if err := r.end(); err != nil {
+		return c, false, fmt.Errorf("control op: %w", err)
+	}
+	return c, true, nil
+}
+
+// write queues a control op of ours, behind everything applied so far. It is
+// not in an object, so nothing waits for it but the next commit.
+func (d *Dataset) write(c control) error {
+	if err := d.r.enter(); err != nil {
+		return err
+	}
+	defer d.r.cut.RUnlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	seq := d.applied[d.self] + 1
+	raw := c.encode()
+	d.applied[d.self] = seq
+	d.ops = append(d.ops, localOp{family: familyControl, op: crdt.Op{Seq: seq}, control: raw, size: len(raw)})
+	d.obey(d.self, c)
+	d.r.queue.push(len(raw))
+	return nil
+}
+
+// control carries out a control op of another author. d.mu is held.
+func (d *Dataset) control(e *Entry, raw []byte) {
+	c, ok, err := decodeControl(raw)
+	if err != nil {
+		d.r.log.Warn("left out an op that makes no sense", "dataset", d.name, "author", e.Author, "err", err)
+		return
+	}
+	if ok {
+		d.obey(e.Author, c)
+	}
+}
+
+// obey changes what this replica goes by.
+func (d *Dataset) obey(by crdt.Author, c control) {
+	switch h := hashAuthor(by); c.kind {
+	case controlAck:
+		d.mergeDead(h, c.dead)
+		d.extra = append(d.extra, row{datastore.FactKey(d.id, factDead, h[:]), d.dead[h].append(nil)})
+	case controlRetire:
+		if !d.retired[c.who] {
+			d.retired[c.who] = true
+			d.extra = append(d.extra, row{datastore.FactKey(d.id, factRetired, c.who[:]), []byte{}})
+		}
+	}
+}
+
+func (d *Dataset) mergeDead(h authorHash, more summary) {
+	dead := d.dead[h]
+	if dead == nil {
+		dead = make(summary, len(more))
+		d.dead[h] = dead
+	}
+	for x, seq := range more {
+		dead[x] = max(dead[x], seq)
+	}
+}
+
+// Facts about authors, by their hash, that outlive the log:
+//
+//	x‖dataset 16‖kind 1‖author hash 16 → value
+const (
+	factDead    = 'd' // summary: its acks, together
+	factForked  = 'f' // fork proof
+	factRetired = 'r' // nothing
+)
+
+// loadFacts reads them.
+func (d *Dataset) loadFacts() error {
+	prefix := datastore.FactsPrefix(d.id)
+	var bad error
+	err := datastore.ScanPrefix(d.r.store, prefix, func(k, v []byte) bool {
+		bad = d.learnFact(k[len(prefix):], v)
+		return bad == nil
+	})
+	if bad != nil {
+		return fmt.Errorf("fact: %w: %w", bad, datastore.ErrDamaged)
+	}
+	return err
+}
+
+// learnFact takes a fact's row, of our disk or of another replica's state.
+func (d *Dataset) learnFact(key, value []byte) error {
+	if len(key) != 1+authorHashSize {
+		return fmt.Errorf("%w: fact of %d bytes", ErrMalformed, len(key))
+	}
+	h := authorHash(key[1:])
+	switch r := (reader{b: value}); key[0] {
+	case factDead:
+		dead := r.summary(MaxDeps)
+		if err := r.end(); err != nil {
+			return err
+		}
+		d.mergeDead(h, dead)
+	case factForked:
+		p, err := decodeProof(value)
+		if err != nil {
+			return err
+		}
+		d.forked[h] = p
+	case factRetired:
+		d.retired[h] = true
+	}
+	return nil
+}
+
+// Forget retires an author in the eyes of every replica: nobody waits any more
+// for it to apply what it has not. Meant for devices that are gone for good;
+// entries of it that still come are taken, but where they name what was dropped
+// meanwhile replicas may differ until the next resync.
+func (d *Dataset) Forget(a crdt.Author) error {
+	if a == d.r.Author() {
+		return fmt.Errorf("replica: dataset %q: this node cannot forget itself", d.name)
+	}
+	d.mu.Lock()
+	_, known := d.logs[a]
+	retired := d.retired[hashAuthor(a)]
+	d.mu.Unlock()
+	switch {
+	case !known:
+		return fmt.Errorf("replica: dataset %q: nobody of that name has written here", d.name)
+	case retired:
+		return nil
+	}
+	return d.write(control{kind: controlRetire, who: hashAuthor(a)})
+}
+
+// Member is one author of a dataset.
+type Member struct {
+	Author  crdt.Author
+	Self    bool
+	Ops     uint64 // in its log, as far as it came here
+	Retired bool   // by Forget
+	Forked  bool   // it signed two logs; see Resync
+}
+
+// Members are the dataset's authors.
+func (d *Dataset) Members() []Member {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]Member, 0, len(d.logs))
+	for a := range maps.Keys(d.logs) {
+		l := d.logs[a]
+		if l.have == 0 && a != d.self {
+			continue
+		}
+		h := hashAuthor(a)
+		all = append(all, Member{
+			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.forked[h] != nil,
+		})
+	}
+	return all
+}

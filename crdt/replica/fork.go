@@ -1,0 +1,296 @@
+package replica
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// proof shows that an author forked its log: two headers it signed, of which an
+// honest author signs at most one.
+//
+//	proof := header of one ‖ header of the other;  header := uvarint len ‖ header ‖ signature 64
+//
+// Whoever has a proof takes nothing more from the author, leaves it out of
+// digests and exchanges, and hands the proof on. What of the two logs a replica
+// had applied by then stays in its state; Resync makes two states equal again.
+type proof struct {
+	network NetworkID
+	dataset DatasetID
+	author  crdt.Author
+	seq     uint64 // where the two part, or before
+	raw     []byte
+}
+
+var errNoProof = errors.New("two headers that do not contradict each other")
+
+// contradict reports whether no honest author signs both.
+//
+//	a:   [first ───── last]          overlap, and are not the same
+//	b:          [first ───── last]
+//
+//	a:   [first ───── last]          b follows a, and says it follows another
+//	b:                     [first …
+func contradict(a, b *Entry) bool {
+	if a.Author != b.Author || a.Network != b.Network || a.Dataset != b.Dataset || a.ID == b.ID {
+		return false
+	}
+	if a.First > b.First {
+		a, b = b, a
+	}
+	return b.First <= a.Last() || b.First == a.Last()+1 && b.Prev != a.ID
+}
+
+func newProof(a, b *Entry) *proof {
+	if a.First > b.First || a.First == b.First && string(a.ID[:]) > string(b.ID[:]) {
+		a, b = b, a
+	}
+	return &proof{network: a.Network, dataset: a.Dataset, author: a.Author, seq: b.First, raw: append(append([]byte(nil), a.head()...), b.head()...)}
+}
+
+// decodeProof checks a proof in full: nobody can be accused without having
+// signed.
+func decodeProof(b []byte) (*proof, error) {
+	a, rest, err := cutHead(b)
+	if err != nil {
+		return nil, err
+	}
+	c, rest, err := cutHead(rest)
+	if err == nil && (len(rest) > 0 || !contradict(a, c)) {
+		err = fmt.Errorf("%w: %w", ErrMalformed, errNoProof)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newProof(a, c), nil
+}
+
+// cutHead reads a signed header off the front of b.
+func cutHead(b []byte) (*Entry, []byte, error) {
+	n, w := binary.Uvarint(b)
+	if w <= 0 || n > maxHeader || uint64(len(b)-w) < n+signatureSize {
+		return nil, nil, fmt.Errorf("%w: truncated", ErrMalformed)
+	}
+	end := w + int(n) + signatureSize
+	e, err := parseEntry(b[:end:end], true)
+	return e, b[end:], err
+}
+
+// freeze acts on a proof. d.mu is held and Replica.cut shared. It reports
+// whether the proof was news.
+func (d *Dataset) freeze(p *proof) bool {
+	h := hashAuthor(p.author)
+	if d.forked[h] != nil {
+		return false
+	}
+	d.forked[h] = p
+	d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
+	d.parked.dropAhead(p.author)
+	d.digestValid = false
+	d.r.stats.Forks.Add(1)
+	if p.author == d.self {
+		d.r.log.Error("this node's own log was continued twice: the data directory was copied or restored, "+
+			"and both are in use; writing on as a new replica", "dataset", d.name, "seq", p.seq)
+		d.r.queueRotation()
+	} else {
+		d.r.log.Error("an author signed two logs; nothing more is taken from it. The state of peers may differ: "+
+			"make it equal with numax-node dataset resync", "dataset", d.name, "author", p.author, "seq", p.seq)
+	}
+	d.r.queue.push(len(p.raw))
+	return true
+}
+
+// accuse is for an entry that does not fit its author's log: it looks for the
+// one it contradicts.
+func (d *Dataset) accuse(e *Entry) {
+	ours, err := d.entryAt(e.Author, e.First)
+	if err == nil && ours == nil && e.First > 1 {
+		ours, err = d.entryAt(e.Author, e.First-1)
+	}
+	if ours != nil && ours.ID == e.ID {
+		return
+	}
+	if err != nil || ours == nil || !contradict(ours, e) {
+		d.r.log.Warn("an entry does not continue its author's log", "dataset", d.name, "author", e.Author, "seq", e.First, "err", err)
+		return
+	}
+	d.convict(newProof(ours, e))
+}
+
+// convict freezes an author and tells the peers.
+func (d *Dataset) convict(p *proof) {
+	d.r.cut.RLock()
+	d.mu.Lock()
+	news := d.freeze(p)
+	d.mu.Unlock()
+	d.r.cut.RUnlock()
+	if news {
+		d.r.eachSession(func(s *session) { s.send(frame(frameProof, d.id[:], p.raw)) })
+		d.applyReady() // what waited for entries that will never come
+	}
+}
+
+// entryAt is the entry of our log that holds an author's op seq; nil if there
+// is none.
+func (d *Dataset) entryAt(a crdt.Author, seq uint64) (*Entry, error) {
+	d.mu.Lock()
+	for _, e := range d.learned { // not on disk yet
+		if e.Author == a && e.First <= seq && seq <= e.Last() {
+			d.mu.Unlock()
+			return e, nil
+		}
+	}
+	d.mu.Unlock()
+	key := a.Bytes()
+	var found *Entry
+	var bad error
+	err := d.r.store.Scan(datastore.EntryKey(d.id, key[:], seq), datastore.After(datastore.EntryPrefix(d.id, key[:])),
+		func(_, v []byte) bool {
+			found, _, bad = splitEntry(append([]byte(nil), v...), false)
+			return false
+		})
+	if err == nil {
+		err = bad
+	}
+	if found != nil && found.First > seq {
+		found = nil
+	}
+	return found, err
+}
+
+// headsWait is how often a peer is told all heads.
+const headsWait = 5 * time.Second
+
+// compareHeads is called when a peer has the version that we have: if its log is
+// not ours nevertheless, an author forked and both have another half.
+func (s *session) compareHeads(d *Dataset, theirs summary) {
+	if !maps.Equal(theirs, d.have()) {
+		return
+	}
+	now := s.r.now()
+	s.mu.Lock()
+	due := s.unequal && now.Sub(s.compared) >= headsWait
+	if due {
+		s.compared = now
+	}
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	list := append([]byte(nil), d.id[:]...)
+	d.mu.Lock()
+	for a, l := range d.durable {
+		if h := hashAuthor(a); l.have > 0 && d.forked[h] == nil {
+			list = append(append(list, h[:]...), l.head[:]...)
+		}
+	}
+	d.mu.Unlock()
+	s.send(frame(frameHeads, list))
+}
+
+// onHeads answers with our header of every log that ends in another entry.
+func (s *session) onHeads(p []byte) error {
+	const size = authorHashSize + len(EntryID{})
+	d, p, err := s.named(p)
+	if err != nil || d == nil {
+		return err
+	}
+	if len(p)%size != 0 || len(p)/size > MaxDeps {
+		return fmt.Errorf("%w: heads frame of %d bytes", ErrMalformed, len(p))
+	}
+	for answers := 0; len(p) > 0 && answers < maxHeads; p = p[size:] {
+		d.mu.Lock()
+		a, known := d.hashes[authorHash(p[:authorHashSize])]
+		l := d.durable[a]
+		d.mu.Unlock()
+		if !known || l.have == 0 || l.head == EntryID(p[authorHashSize:size]) {
+			continue
+		}
+		e, err := d.entryAt(a, l.have)
+		if err != nil {
+			return err
+		}
+		if e != nil {
+			answers++
+			s.send(frame(frameHead, d.id[:], e.head()))
+		}
+	}
+	return nil
+}
+
+// maxHeads is how many headers one heads frame is answered with.
+const maxHeads = 16
+
+func (s *session) onHead(p []byte) error {
+	d, p, err := s.named(p)
+	if err != nil || d == nil {
+		return err
+	}
+	e, err := parseEntry(p, true)
+	if err == nil {
+		err = s.r.admit(d.id, e)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: head: %w", ErrMalformed, err)
+	}
+	d.mu.Lock()
+	l := d.logs[e.Author]
+	suspect := e.First <= l.have && e.Last() >= l.have && e.ID != l.head && !d.isForked(e.Author)
+	d.mu.Unlock()
+	if suspect {
+		d.accuse(e)
+	}
+	return nil
+}
+
+func (s *session) onProof(p []byte) error {
+	d, p, err := s.named(p)
+	if err != nil || d == nil {
+		return err
+	}
+	x, err := decodeProof(p)
+	if err != nil {
+		return err
+	}
+	if x.dataset != d.id || x.network != s.r.network {
+		return fmt.Errorf("%w: proof of another dataset", ErrMalformed)
+	}
+	d.convict(x)
+	return nil
+}
+
+// named reads the dataset that a frame begins with; nil if we have it not.
+func (s *session) named(p []byte) (*Dataset, []byte, error) {
+	r := reader{b: p}
+	var id DatasetID
+	copy(id[:], r.bytes(len(id)))
+	if r.err != nil {
+		return nil, nil, fmt.Errorf("%w: frame without a dataset", ErrMalformed)
+	}
+	return s.r.dataset(id), r.b, nil
+}
+
+// sendProofs tells a peer of the authors in its version that forked.
+func (s *session) sendProofs(d *Dataset, theirs summary) {
+	d.mu.Lock()
+	var frames [][]byte
+	for h, p := range d.forked {
+		if _, has := theirs[h]; has {
+			frames = append(frames, frame(frameProof, d.id[:], p.raw))
+		}
+	}
+	d.mu.Unlock()
+	for _, f := range frames {
+		s.send(f)
+	}
+}
+
+// isForked reports whether there is a proof against the author. d.mu is held.
+func (d *Dataset) isForked(a crdt.Author) bool {
+	return len(d.forked) > 0 && d.forked[hashAuthor(a)] != nil
+}
