@@ -89,6 +89,7 @@ func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 				continue
 			}
 			o.state = states[i]
+			o.state.Age(d.epochs())
 			o.element = c.recent.PushFront(o)
 			c.reweigh(o)
 		}

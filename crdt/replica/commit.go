@@ -25,6 +25,9 @@ func (r *Replica) commitLoop(ctx context.Context) error {
 	for {
 		select {
 		case <-r.queue.wake:
+		case x := <-r.exclusive:
+			x.done <- r.commitThen(ctx, x.run)
+			continue
 		case <-ctx.Done():
 			r.closeQueue()
 			return r.lastCommit()
@@ -94,44 +97,85 @@ func (r *Replica) lastCommit() error {
 // those who wait for it. It returns the number of ops of our own and of
 // entries of all authors that it held.
 func (r *Replica) commit(ctx context.Context) (ops, entries int, err error) {
-	var b datastore.Batch
 	r.cut.Lock()
-	ticket := r.queue.take()
-	r.kv.cut(&b)
-	var parts []*part
+	c := r.cutBatch()
+	r.cut.Unlock()
+	if err := r.put(ctx, c); err != nil {
+		return 0, 0, err
+	}
+	r.announce(c)
+	return c.ops, c.entries, nil
+}
+
+// commitThen is commit followed by f, with Replica.cut held whole from the
+// beginning: f finds nothing on its way to disk.
+func (r *Replica) commitThen(ctx context.Context, f func() error) error {
+	r.cut.Lock()
+	c := r.cutBatch()
+	err := r.put(ctx, c)
+	if err == nil {
+		err = f()
+	}
+	r.cut.Unlock()
+	if err == nil {
+		r.announce(c)
+	}
+	return err
+}
+
+// batch is what one commit makes durable.
+type batch struct {
+	rows         datastore.Batch
+	ticket       taken
+	parts        []*part
+	ops, entries int
+}
+
+// cutBatch gathers what is pending. Replica.cut is held whole.
+func (r *Replica) cutBatch() *batch {
+	c := &batch{ticket: r.queue.take()}
+	r.kv.cut(&c.rows)
 	for _, d := range r.Datasets() {
-		if p := d.cut(&b); p != nil {
-			parts = append(parts, p)
-			ops += len(p.ops)
-			entries += len(p.foreign)
+		if p := d.cut(&c.rows); p != nil {
+			c.parts = append(c.parts, p)
+			c.ops += len(p.ops)
+			c.entries += len(p.foreign)
 		}
 	}
 	if r.rotate.Swap(false) {
-		r.becomeNew(&b)
+		r.becomeNew(&c.rows)
 	}
-	r.cut.Unlock()
+	return c
+}
 
-	for _, p := range parts {
+// put writes a batch. Only the committer does.
+func (r *Replica) put(ctx context.Context, c *batch) error {
+	for _, p := range c.parts {
 		if err := p.seal(r); err != nil {
-			return 0, 0, err
+			return err
 		}
-		entries += len(p.sealed)
-		p.rows(&b)
+		c.entries += len(p.sealed)
+		p.rows(&c.rows)
 	}
-	if err := r.write(ctx, &b); err != nil {
-		return 0, 0, err
+	if err := r.write(ctx, &c.rows); err != nil {
+		return err
 	}
 	r.stats.Commits.Add(1)
 	r.kv.committed()
-	for _, p := range parts {
+	for _, p := range c.parts {
 		p.committed()
 	}
-	r.queue.done(ticket)
-	for _, p := range parts {
+	r.queue.done(c.ticket)
+	return nil
+}
+
+// announce tells the mesh what is durable now, and goes on with what waited for
+// it.
+func (r *Replica) announce(c *batch) {
+	for _, p := range c.parts {
 		p.announce(r)
 		p.d.applySpilled()
 	}
-	return ops, entries, nil
 }
 
 // becomeNew goes on as a new author, whose id reaches the disk with the batch
@@ -226,6 +270,7 @@ func (d *Dataset) cut(b *datastore.Batch) *part {
 			p.deps[a] = d.applied[a]
 		}
 		clear(d.news)
+		d.unacked = false
 		p.time = d.r.stamp()
 	}
 	for a := range d.touched {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/zeebo/blake3"
 
@@ -45,6 +46,19 @@ type Dataset struct {
 
 	parked  parked
 	watches map[*Watch]struct{}
+	joining bool   // the state of another replica is being joined
+	rank    uint64 // of the last group of a family that is not known
+
+	// Upkeep.
+	care      care
+	stable    crdt.Version // what every author has signed that it applied, at the last pass
+	unacked   bool         // there is news that no entry of ours has in its deps
+	tombs     bool         // there may be tombstones to drop
+	buried    bool         // sequence elements were deleted in this epoch
+	tended    uint64       // sum of the version at the last pass
+	swept     crdt.Version // up to where tombstones were dropped
+	sweptGone uint32
+	nextSweep time.Time
 
 	// What the next commit takes.
 	ops     []localOp
@@ -143,13 +157,19 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 	if err := d.loadFacts(); err != nil {
 		return nil, err
 	}
+	if err := d.loadCare(); err != nil {
+		return nil, err
+	}
 	if !r.store.WasClean() {
 		if err := d.checkLogs(); err != nil {
 			return nil, err
 		}
 	}
+	if err := d.applyKept(); err != nil {
+		return nil, err
+	}
 	for a, l := range d.durable {
-		if a != d.self && l.applied < l.have {
+		if l.applied < l.have {
 			d.parked.stored(a)
 		}
 	}
@@ -163,6 +183,21 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		}
 	}
 	return d, nil
+}
+
+func (d *Dataset) loadCare() error {
+	d.care = newCare()
+	d.tombs = true // nobody has looked yet
+	b, err := d.r.store.Get(datastore.UpkeepKey(d.id))
+	if errors.Is(err, datastore.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		if d.care, err = decodeCare(b); err != nil {
+			err = fmt.Errorf("upkeep row: %w: %w", err, datastore.ErrDamaged)
+		}
+	}
+	return err
 }
 
 // readSpace finds the space of a dataset's objects.

@@ -188,6 +188,15 @@ func storedHeader(b []byte) (h Header, err error) {
 	return h, h.decode(b[w : w+int(n)])
 }
 
+// storedID is the id of an entry from our own disk.
+func storedID(b []byte) (EntryID, error) {
+	n, w := binary.Uvarint(b)
+	if w <= 0 || n > uint64(len(b)-w) {
+		return EntryID{}, fmt.Errorf("%w: truncated", ErrMalformed)
+	}
+	return blake3.Sum256(b[w : w+int(n)]), nil
+}
+
 func (h *Header) decode(b []byte) error {
 	r := reader{b: b}
 	if v := r.byte(); v != entryVersion {
@@ -238,4 +247,25 @@ func (e *Entry) decodeBody() error {
 		return fmt.Errorf("%w: body: %w", ErrMalformed, err)
 	}
 	return nil
+}
+
+// objects are those that the entry changes, in the order of its groups.
+func (e *Entry) objects() []Object {
+	var ids []Object
+	for i := range e.groups {
+		if g := &e.groups[i]; g.Ops != nil {
+			ids = append(ids, Object{g.Family, string(g.Key)})
+		}
+	}
+	return ids
+}
+
+// isControl reports whether the entry is about the dataset alone.
+func (e *Entry) isControl() bool {
+	for i := range e.groups {
+		if e.groups[i].Family != familyControl {
+			return false
+		}
+	}
+	return true
 }

@@ -23,6 +23,11 @@ import (
 //	heads     id 16 ‖ n × (author hash 16 ‖ id of the last entry 32)   where versions are equal and roots are not
 //	head      id 16 ‖ signed header              the end of an author's log, where the peer has another
 //	proof     id 16 ‖ proof                      an author forked its log
+//	ask       uvarint channel ‖ id 16 ‖ uvarint credit   send me your whole state
+//	state     uvarint channel ‖ manifest         the log that a want names is cut: here is the state
+//	rows      uvarint channel ‖ rows             …
+//	seal      uvarint channel ‖ seal             … to here; done follows
+//	stop      uvarint channel                    send nothing more for this want
 //
 //	A            B
 //	│── root ───►│  equal: silence
@@ -45,6 +50,11 @@ const (
 	frameHeads    = 9
 	frameHead     = 10
 	frameProof    = 11
+	frameAsk      = 12
+	frameState    = 13
+	frameRows     = 14
+	frameSeal     = 15
+	frameStop     = 16
 )
 
 const (

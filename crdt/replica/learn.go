@@ -275,23 +275,24 @@ func (d *Dataset) refill(a crdt.Author, w *waiting) error {
 
 // apply joins an entry's ops into their objects.
 func (d *Dataset) apply(e *Entry) error {
-	var ids []Object
-	for i := range e.groups {
-		if g := &e.groups[i]; g.Ops != nil {
-			ids = append(ids, Object{g.Family, string(g.Key)})
-		}
-	}
-	objects, err := d.acquireAll(ids)
+	objects, err := d.acquireAll(e.objects())
 	if err != nil {
 		return err
 	}
-	defer func(all []*object) { d.release(all...) }(objects)
+	defer d.release(objects...)
 	d.r.cut.RLock()
 	defer d.r.cut.RUnlock()
+	d.applyTo(objects, e)
+	return nil
+}
+
+// applyTo is apply with Replica.cut held. It does nothing if somebody was
+// faster, or the objects are not the dataset's any more.
+func (d *Dataset) applyTo(objects []*object, e *Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.ready(e) {
-		return nil // another goroutine was faster
+	if !d.ready(e) || len(objects) > 0 && objects[0].cache != d.cache {
+		return
 	}
 	for i := range e.groups {
 		g := &e.groups[i]
@@ -300,11 +301,12 @@ func (d *Dataset) apply(e *Entry) error {
 			d.control(e, g.Raw)
 			continue
 		case g.Ops == nil:
-			d.keepUnknown(e, g)
+			d.keep(e, g)
 			continue
 		}
 		o := objects[0]
 		objects = objects[1:]
+		d.bury(g.Family, g.Ops)
 		for j := range g.Ops {
 			if _, err := o.state.Apply(e.Author, &g.Ops[j], d.applied); err != nil {
 				// The entry is signed and decodes, so every replica sees the
@@ -315,19 +317,12 @@ func (d *Dataset) apply(e *Entry) error {
 		d.markDirty(o)
 	}
 	d.applied[e.Author] = e.Last()
-	d.news[e.Author] = struct{}{}
 	d.touched[e.Author] = struct{}{}
+	if e.Author != d.self { // ours are read back after a join
+		d.news[e.Author] = struct{}{}
+		d.unacked = d.unacked || !e.isControl()
+	}
 	d.parked.pop(e.Author, e.Last() < d.logs[e.Author].have)
 	d.r.queue.push(0)
 	d.r.stats.OpsRemote.Add(e.Count)
-	return nil
-}
-
-// keepUnknown keeps ops of a family that this build does not know as a row of
-// their object: slot = author ‖ first seq of the entry. A build that knows the
-// family finds them there.
-func (d *Dataset) keepUnknown(e *Entry, g *crdt.Group) {
-	k := datastore.ObjectPrefix(nil, d.cache.space, byte(g.Family), g.Key)
-	k = append(k, datastore.EntryKey(d.id, e.Author.Append(nil), e.First)[len(datastore.EntryPrefix(d.id, nil)):]...)
-	d.extra = append(d.extra, row{k, g.Raw})
 }

@@ -45,12 +45,15 @@ type queue struct {
 	closed  bool          // no more tickets
 	ended   bool          // the last commit is over
 	moved   chan struct{} // closed and replaced when one of the above changes
+
+	over chan struct{} // closed with ended
 }
 
 func (q *queue) init() {
 	q.wake = make(chan struct{}, 1)
 	q.full = make(chan struct{}, 1)
 	q.moved = make(chan struct{})
+	q.over = make(chan struct{})
 }
 
 // admit waits until there is room for another change.
@@ -168,6 +171,7 @@ func (q *queue) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ended = true
+	close(q.over)
 	q.broadcast()
 }
 

@@ -26,35 +26,40 @@ var infoReplicaID = datastore.InfoKey("replica")
 
 // Options of Open. Store, Key and Network are required.
 type Options struct {
-	Store   *datastore.Store
-	Key     ed25519.PrivateKey // this node's identity; signs its entries
-	Network NetworkID
-	Mesh    Mesh             // nil: no other node is ever talked to
-	Now     func() time.Time // default time.Now
-	Log     *slog.Logger     // default: discard
+	Store     *datastore.Store
+	Key       ed25519.PrivateKey // this node's identity; signs its entries
+	Network   NetworkID
+	Mesh      Mesh             // nil: no other node is ever talked to
+	Now       func() time.Time // default time.Now
+	Log       *slog.Logger     // default: discard
+	Retention Retention
 }
 
 // Replica is this node's copy of all its datasets. Its methods may be called
 // concurrently.
 type Replica struct {
-	store   *datastore.Store
-	key     ed25519.PrivateKey
-	network NetworkID
-	mesh    Mesh
-	now     func() time.Time
-	log     *slog.Logger
-	stats   Stats
+	store     *datastore.Store
+	key       ed25519.PrivateKey
+	network   NetworkID
+	mesh      Mesh
+	now       func() time.Time
+	log       *slog.Logger
+	stats     Stats
+	retention Retention
+	tending   sync.Mutex // one pass of upkeep at a time
 
 	// cut separates group commits: whoever changes state in memory shares it,
 	// the committer takes it whole for the moment in which it gathers what a
 	// batch holds. So a batch is a prefix of everything that happened on this
 	// node, across datasets and db_* keys. Taken before any Dataset.mu.
-	cut    sync.RWMutex
-	queue  queue
-	kv     kv
-	rotate atomic.Bool // a new replica id is due at the next commit
-	gaps   chan gap
-	kick   chan struct{}
+	cut       sync.RWMutex
+	queue     queue
+	kv        kv
+	rotate    atomic.Bool // a new replica id is due at the next commit
+	gaps      chan gap
+	kick      chan struct{}
+	tidy      chan struct{}
+	exclusive chan exclusive
 
 	mu       sync.Mutex // guards the fields below
 	datasets map[DatasetID]*Dataset
@@ -78,6 +83,7 @@ func Open(o Options) (*Replica, error) {
 	}
 	r := &Replica{
 		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
+		retention: o.Retention.orDefault(), exclusive: make(chan exclusive), tidy: make(chan struct{}, 1),
 		datasets: make(map[DatasetID]*Dataset),
 		sessions: make(map[string]*session),
 		dials:    make(map[string]*dial),
@@ -231,6 +237,8 @@ func (r *Replica) observe(t crdt.HLC) {
 func (r *Replica) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { r.repair(ctx) })
+	wg.Go(func() { r.upkeep(ctx) })
+	r.upkeepSoon() // what a crash has left
 	err := r.commitLoop(ctx)
 	wg.Wait()
 	return err

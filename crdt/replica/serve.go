@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"time"
+
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
 )
@@ -17,6 +19,10 @@ type serve struct {
 	channel uint64
 	credit  int64 // bytes that may be sent; an entry may overdraw it once
 	cursors []*cursor
+
+	state *stateSource // instead of cursors: the whole state
+	begun bool         // its manifest was sent
+	moved time.Time    // when credit was last given
 }
 
 // cursor reads one author's log.
@@ -39,6 +45,62 @@ func (d *Dataset) newServe(w wantFrame) *serve {
 		}
 	}
 	return s
+}
+
+// below reports whether a peer with version lacks what our logs do not have any
+// more.
+func (d *Dataset) below(version summary) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for a, l := range d.logs {
+		if l.cut > 0 && version[hashAuthor(a)] < l.cut && !d.isForked(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// newStateServe pins the whole state for a peer.
+func (d *Dataset) newStateServe(channel, credit uint64) (*serve, error) {
+	source, err := d.newState(false)
+	if err != nil {
+		return nil, err
+	}
+	return &serve{d: d, channel: channel, credit: int64(min(credit, maxCredit)), state: source, moved: d.r.now()}, nil
+}
+
+func (s *serve) close() {
+	if s.state != nil {
+		s.state.close()
+	}
+}
+
+// frame returns the next frame to send, and what it costs of the credit; last
+// means that nothing follows.
+func (s *serve) frame() (f []byte, cost int, last bool, err error) {
+	ch := uvarint(s.channel)
+	switch {
+	case s.state == nil:
+		e, err := s.next()
+		if err != nil || e == nil {
+			return frame(frameDone, ch), 0, true, err
+		}
+		return frame(frameEntry, ch, e.raw), len(e.raw), false, nil
+	case !s.begun:
+		s.begun = true
+		return frame(frameState, ch, s.state.manifest), 0, false, nil
+	case s.state.ended:
+		return frame(frameDone, ch), 0, true, nil
+	}
+	rows, err := s.state.chunk()
+	switch {
+	case err != nil:
+		return nil, 0, true, err
+	case rows == nil:
+		s.state.ended = true
+		return frame(frameSeal, ch, s.state.seal()), 0, false, nil
+	}
+	return frame(frameRows, ch, rows), len(rows), false, nil
 }
 
 // next returns the next entry, or nil at the end.
@@ -76,6 +138,9 @@ func (c *cursor) fill(d *Dataset, budget int) error {
 	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], c.next), datastore.EntryKey(d.id, id[:], c.last+1),
 		func(_, v []byte) bool {
 			e, _, err := splitEntry(append([]byte(nil), v...), false)
+			if err == nil && e.First != c.next {
+				return false // the log was cut meanwhile; the next want gets the state
+			}
 			if err != nil {
 				// The peer gets the other authors' entries from us, and these
 				// from somebody else.

@@ -50,8 +50,8 @@ type session struct {
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
 	equal    time.Time
-	unequal  bool      // the peer's last root was not ours
-	compared time.Time // when heads were last sent
+	unequal  bool           // the peer's last root was not ours
+	compared time.Time      // when heads were last sent
 	heard    [rootSize]byte // the last root of the peer's that was equal to ours
 }
 
@@ -60,6 +60,25 @@ type asked struct {
 	d     *Dataset
 	owed  uint64    // bytes learned and not yet credited; only read uses it
 	heard time.Time // when the peer last sent something for it; guarded by session.mu
+
+	replace bool       // our state gives way to the peer's
+	joining bool       // the peer has begun to send its state; guarded by session.mu
+	join    *join      // of that state; only read uses it
+	result  chan error // capacity 1; nil if nobody waits
+}
+
+// end closes what the want was about.
+func (a *asked) end(err error) {
+	if a.join != nil {
+		a.join.close()
+		a.join = nil
+	}
+	if a.result != nil {
+		select {
+		case a.result <- err:
+		default:
+		}
+	}
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
@@ -86,7 +105,20 @@ func (s *session) run(ctx context.Context) error {
 	wg.Go(func() { cancel(s.write(ctx)) })
 	wg.Go(func() { cancel(s.read(ctx)) })
 	wg.Wait()
+	s.end()
 	return context.Cause(ctx)
+}
+
+// end lets go of what was under way.
+func (s *session) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sv := range s.serves {
+		sv.close()
+	}
+	for _, want := range s.asked {
+		want.end(errEnded)
+	}
 }
 
 // send queues a control frame. A peer that does not read its control frames is
@@ -148,6 +180,7 @@ func (s *session) write(ctx context.Context) error {
 			}
 		case <-s.wake:
 		case <-timer.C:
+			s.dropStalled()
 			s.beacon()
 		case <-ctx.Done():
 			return ctx.Err()
@@ -171,18 +204,43 @@ func (s *session) turn() ([]byte, error) {
 	if sv == nil {
 		return nil, nil
 	}
-	e, err := sv.next()
+	f, cost, last, err := sv.frame()
+	s.mu.Lock()
+	sv.credit -= int64(cost)
+	stopped := !slices.Contains(s.serves, sv)
+	s.mu.Unlock()
+	if stopped { // by the peer, meanwhile
+		return s.turn()
+	}
 	if err != nil {
 		return nil, err
 	}
+	if last {
+		s.drop(func(x *serve) bool { return x == sv })
+	}
+	return f, nil
+}
+
+// drop ends serves.
+func (s *session) drop(which func(*serve) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e == nil {
-		s.serves = slices.DeleteFunc(s.serves, func(x *serve) bool { return x == sv })
-		return frame(frameDone, uvarint(sv.channel)), nil
-	}
-	sv.credit -= int64(len(e.raw))
-	return frame(frameEntry, uvarint(sv.channel), e.raw), nil
+	s.serves = slices.DeleteFunc(s.serves, func(x *serve) bool {
+		if which(x) {
+			x.close()
+			return true
+		}
+		return false
+	})
+}
+
+// stateStall is how long a peer may leave a state without credit: it pins rows
+// that were deleted since.
+const stateStall = 2 * time.Minute
+
+func (s *session) dropStalled() {
+	now := s.r.now()
+	s.drop(func(x *serve) bool { return x.state != nil && x.credit <= 0 && now.Sub(x.moved) > stateStall })
 }
 
 func (s *session) read(ctx context.Context) error {
@@ -242,6 +300,12 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 		return s.onHead(p)
 	case frameProof:
 		return s.onProof(p)
+	case frameAsk:
+		return s.onAsk(p)
+	case frameState, frameRows, frameSeal:
+		return s.onState(ctx, kind, p)
+	case frameStop:
+		return s.onStop(p)
 	}
 	return nil // a frame of a later version: not for us
 }
@@ -341,6 +405,11 @@ func (s *session) want(d *Dataset) {
 		s.mu.Unlock()
 		return
 	}
+	if old := s.asked[s.wants[d.id]]; old != nil && old.joining {
+		s.mu.Unlock()
+		_ = s.stream.Close() // in the middle of a state; begin anew
+		return
+	}
 	delete(s.asked, s.wants[d.id]) // what comes late for a want given up is learned from the next
 	s.channel++
 	ch := s.channel
@@ -361,21 +430,38 @@ func (s *session) onWant(p []byte) error {
 		s.send(frame(frameDone, uvarint(w.channel)))
 		return nil
 	}
-	sv := d.newServe(w)
-	s.mu.Lock()
-	if len(s.serves) >= maxServes {
-		s.mu.Unlock()
-		return fmt.Errorf("%w: more than %d open wants", ErrMalformed, maxServes)
+	var sv *serve
+	if d.below(w.version) {
+		if sv, err = d.newStateServe(w.channel, w.credit); err != nil {
+			return err
+		}
+	} else {
+		sv = d.newServe(w)
 	}
-	s.serves = append(s.serves, sv)
+	if err := s.begin(sv); err != nil {
+		return err
+	}
+	s.mu.Lock()
 	s.versions[d.id] = w.version
 	s.mu.Unlock()
-	signal(s.wake)
 	s.sendProofs(d, w.version)
 	s.compareHeads(d, w.version)
 	if !d.have().dominates(w.version) {
 		s.want(d)
 	}
+	return nil
+}
+
+// begin adds something to serve.
+func (s *session) begin(sv *serve) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.serves) >= maxServes {
+		sv.close()
+		return fmt.Errorf("%w: more than %d open wants", ErrMalformed, maxServes)
+	}
+	s.serves = append(s.serves, sv)
+	signal(s.wake)
 	return nil
 }
 
@@ -423,13 +509,17 @@ func (s *session) onEntry(ctx context.Context, p []byte) error {
 	if got == LearnedNews {
 		s.r.stats.EntriesRepaired.Add(1)
 	}
-	// Credit follows what was learned: a full queue here slows the peer. It
-	// goes in steps, so that small entries do not flood the control frames.
-	if want.owed += uint64(len(e.raw)); want.owed >= creditStep {
+	s.credit(ch, want, len(e.raw))
+	return nil
+}
+
+// credit follows what was learned: a full queue here slows the peer. It goes in
+// steps, so that small entries do not flood the control frames.
+func (s *session) credit(ch uint64, want *asked, n int) {
+	if want.owed += uint64(n); want.owed >= creditStep {
 		s.send(frame(frameCredit, uvarint(ch), uvarint(want.owed)))
 		want.owed = 0
 	}
-	return nil
 }
 
 func (s *session) onDone(p []byte) error {
@@ -438,13 +528,21 @@ func (s *session) onDone(p []byte) error {
 	if err := r.end(); err != nil {
 		return err
 	}
+	s.forget(ch, errNoState)
+	return nil
+}
+
+// forget ends a want of ours.
+func (s *session) forget(ch uint64, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if want := s.asked[ch]; want != nil {
 		delete(s.asked, ch)
-		delete(s.wants, want.d.id)
+		if s.wants[want.d.id] == ch {
+			delete(s.wants, want.d.id)
+		}
+		want.end(why)
 	}
-	return nil
 }
 
 func (s *session) onCredit(p []byte) error {
@@ -458,6 +556,7 @@ func (s *session) onCredit(p []byte) error {
 	for _, sv := range s.serves {
 		if sv.channel == ch {
 			sv.credit = min(sv.credit+int64(min(n, maxCredit)), maxCredit)
+			sv.moved = s.r.now()
 		}
 	}
 	signal(s.wake)

@@ -29,6 +29,9 @@ const inboxSize = 4096
 
 // Net is a mesh in memory. Links between all nodes are up at first.
 type Net struct {
+	// Retention is that of the nodes that are started from now on.
+	Retention replica.Retention
+
 	t testing.TB
 
 	mu    sync.Mutex // guards the fields below

@@ -78,6 +78,7 @@ func (x *Node) Start() {
 	}
 	x.Replica, err = replica.Open(replica.Options{
 		Store: x.Store, Key: Key(x.Name), Network: replica.OpenNetwork(NetworkName), Mesh: end{x.net, x},
+		Retention: x.net.Retention,
 	})
 	if err != nil {
 		t.Fatal(err)

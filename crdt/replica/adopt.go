@@ -1,0 +1,165 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// adopt makes a joined state the dataset's. Replica.cut is held whole and
+// nothing is on its way to disk. One batch makes the change; what our log has
+// beyond the state is then applied to it, so that no local write is missing when
+// the lock is given back.
+//
+//	log of author a, ours:   ─────────── have             keeps its entries
+//	state:                   ───── V[a]
+//
+//	log of author a, ours:   ─── have                     is empty now, and begins
+//	state:                   ─────────── V[a]             behind V[a]
+func (d *Dataset) adopt(ctx context.Context, j *join) error {
+	d.mu.Lock()
+	logs, err := d.joinedLogs(j)
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	var b datastore.Batch
+	b.Put(datastore.SpaceKey(d.id), j.space[:])
+	b.Delete(datastore.GarbageKey(j.space))
+	b.Put(datastore.GarbageKey(d.cache.space), nil)
+	for a, l := range logs {
+		id := a.Bytes()
+		b.Put(datastore.VersionKey(d.id, id[:]), l.append(nil))
+	}
+	acks, _, err := readAcks(d.r.store, d.id, d.durable)
+	if err != nil {
+		return err
+	}
+	for a, k := range j.acks {
+		if have := acks[a]; have == nil || have.upto < k.upto {
+			id := a.Bytes()
+			b.Put(datastore.AckKey(d.id, id[:]), k.append(nil))
+		}
+	}
+	d.mu.Lock()
+	for _, f := range j.facts {
+		if err := d.learnFact(f.key, f.value); err != nil {
+			d.r.log.Warn("left out a fact of a state that makes no sense", "dataset", d.name, "err", err)
+			continue
+		}
+		b.Put(append(datastore.FactsPrefix(d.id), f.key...), f.value)
+	}
+	d.care.joined(j.manifest.epoch, logs)
+	b.Put(datastore.UpkeepKey(d.id), d.care.append(nil))
+	_, ahead := j.theirs[d.self]
+	ahead = ahead && j.theirs[d.self] > d.logs[d.self].have
+	d.mu.Unlock()
+	if ahead {
+		d.r.becomeNew(&b)
+	}
+	if err := d.r.write(ctx, &b); err != nil {
+		return err
+	}
+	d.use(j, logs)
+	if err := d.replay(ctx); err != nil {
+		return err
+	}
+	d.r.log.Info("joined the state of another replica", "dataset", d.name, "of", j.manifest.author, "authors", len(logs))
+	return nil
+}
+
+// joinedLogs is where every author's log is after the join. d.mu is held.
+func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
+	version := j.version()
+	logs := make(map[crdt.Author]logState, len(version))
+	for a, l := range d.durable {
+		if j.replace && l.cut > version[a] && !d.isForked(a) {
+			return nil, fmt.Errorf("dataset %q: %w", d.name, ErrBehind)
+		}
+		l.applied = min(version[a], l.have)
+		logs[a] = l
+	}
+	for a, theirs := range j.manifest.logs {
+		l, known := logs[a]
+		if !known && len(logs) >= MaxDeps-1 {
+			return nil, fmt.Errorf("dataset %q: more than %d authors", d.name, MaxDeps)
+		}
+		if theirs.have > l.have || j.replace && d.isForked(a) {
+			l.logHead = logHead{have: theirs.have, head: theirs.head, cut: theirs.have, cutHead: theirs.head}
+			l.applied = theirs.have
+			logs[a] = l
+		}
+	}
+	return logs, nil
+}
+
+// use takes the new state in memory.
+func (d *Dataset) use(j *join, logs map[crdt.Author]logState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cache = newCache(d, j.space)
+	d.rank = max(d.rank, j.rank)
+	clear(d.parked.waiting)
+	d.parked.bytes = 0
+	for _, of := range d.parked.ahead {
+		for _, e := range of {
+			d.parked.bytes += len(e.raw)
+		}
+	}
+	for a, l := range logs {
+		d.restore(a, l)
+		if l.applied < l.have {
+			d.parked.stored(a)
+		}
+	}
+	d.digestValid = false
+	for w := range d.watches {
+		w.overflow = true
+		signal(w.wake)
+	}
+}
+
+// replayObjects is how many changed objects replay keeps in memory.
+const replayObjects = 1 << 14
+
+// replay applies what the log has beyond the state. Replica.cut is held whole.
+func (d *Dataset) replay(ctx context.Context) error {
+	for {
+		e, err := d.nextReady()
+		if err != nil || e == nil {
+			return err
+		}
+		objects, err := d.acquireAll(e.objects())
+		if err != nil {
+			return err
+		}
+		d.applyTo(objects, e)
+		d.release(objects...)
+		if len(d.dirty) > replayObjects {
+			if err := d.r.put(ctx, d.r.cutBatch()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// exclusively runs f in the committer, with Replica.cut held whole and nothing
+// on its way to disk.
+func (r *Replica) exclusively(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case r.exclusive <- exclusive{f, done}:
+	case <-r.queue.over:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return <-done
+}
+
+type exclusive struct {
+	run  func() error
+	done chan<- error
+}

@@ -1,0 +1,137 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// How whole states cross a session. The rows of a state come as an answer to a
+// want that is below the peer's cut, or to an ask.
+
+// Resync makes this replica's state of the dataset that of a connected peer: for
+// when an author forked its log, and the two have applied different halves.
+// Everything else that is in our log and not in the peer's state stays. It
+// returns when the new state is in use.
+func (d *Dataset) Resync(ctx context.Context, peer string) error {
+	d.r.mu.Lock()
+	s := d.r.sessions[peer]
+	d.r.mu.Unlock()
+	if s == nil {
+		return fmt.Errorf("replica: resync %q from %s: no sync stream with that peer: see numax-node peers", d.name, peer)
+	}
+	result := make(chan error, 1)
+	s.mu.Lock()
+	s.channel++
+	ch := s.channel
+	s.asked[ch] = &asked{d: d, heard: s.r.now(), replace: true, result: result}
+	s.mu.Unlock()
+	s.send(frame(frameAsk, uvarint(ch), d.id[:], uvarint(wantCredit)))
+	select {
+	case err := <-result:
+		if err != nil {
+			return fmt.Errorf("replica: resync %q from %s: %w", d.name, peer, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *session) onAsk(p []byte) error {
+	r := reader{b: p}
+	ch := r.uvarint()
+	var id DatasetID
+	copy(id[:], r.bytes(len(id)))
+	credit := r.uvarint()
+	if err := r.end(); err != nil {
+		return err
+	}
+	d := s.r.dataset(id)
+	if d == nil {
+		s.send(frame(frameDone, uvarint(ch)))
+		return nil
+	}
+	sv, err := d.newStateServe(ch, credit)
+	if err != nil {
+		return err
+	}
+	return s.begin(sv)
+}
+
+// What Resync gets when no state comes.
+var (
+	errNoState = errors.New("the peer sent no state")
+	errEnded   = errors.New("the stream ended")
+)
+
+// onState takes a frame of a state. What is wrong with our disk is not the
+// peer's fault: the state is stopped, and asked for again one day.
+func (s *session) onState(ctx context.Context, kind byte, p []byte) error {
+	r := reader{b: p}
+	ch := r.uvarint()
+	if r.err != nil {
+		return fmt.Errorf("%w: state frame", ErrMalformed)
+	}
+	s.mu.Lock()
+	want := s.asked[ch]
+	if want != nil {
+		want.heard = s.r.now()
+	}
+	s.mu.Unlock()
+	if want == nil || kind != frameState && want.join == nil {
+		return nil // of a want that is over
+	}
+	err := s.takeState(ctx, kind, want, r.b)
+	switch {
+	case err == nil:
+		s.credit(ch, want, len(r.b))
+		if kind == frameSeal {
+			s.forget(ch, nil)
+			s.want(want.d) // what came since
+		}
+		return nil
+	case errors.Is(err, ErrMalformed):
+		s.r.stats.Rejected.Add(1)
+		return err
+	}
+	if !errors.Is(err, errJoining) && !errors.Is(err, errKnown) && ctx.Err() == nil {
+		s.r.log.Warn("cannot take over the state of a peer", "dataset", want.d.name, "peer", s.peer, "err", err)
+	}
+	s.forget(ch, err)
+	s.send(frame(frameStop, uvarint(ch)))
+	return nil
+}
+
+func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byte) (err error) {
+	switch kind {
+	case frameState:
+		if want.join != nil {
+			return fmt.Errorf("%w: two states at once", ErrMalformed)
+		}
+		if want.join, err = want.d.newJoin(p, want.replace); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		want.joining = true
+		s.mu.Unlock()
+		return nil
+	case frameRows:
+		return want.join.rows(p)
+	}
+	if err := want.join.finish(ctx, p); err != nil {
+		return err
+	}
+	s.r.stats.StatesJoined.Add(1)
+	return nil
+}
+
+func (s *session) onStop(p []byte) error {
+	r := reader{b: p}
+	ch := r.uvarint()
+	if err := r.end(); err != nil {
+		return err
+	}
+	s.drop(func(x *serve) bool { return x.channel == ch })
+	return nil
+}
