@@ -21,12 +21,7 @@ func (d *Dataset) Resync(ctx context.Context, peer string) error {
 		return fmt.Errorf("replica: resync %q from %s: no sync stream with that peer: see numax-node peers", d.name, peer)
 	}
 	result := make(chan error, 1)
-	s.mu.Lock()
-	s.channel++
-	ch := s.channel
-	s.asked[ch] = &asked{d: d, heard: s.r.now(), replace: true, result: result}
-	s.mu.Unlock()
-	s.send(frame(frameAsk, uvarint(ch), d.id[:], uvarint(wantCredit)))
+	s.ask(d, result)
 	select {
 	case err := <-result:
 		if err != nil {
@@ -36,6 +31,16 @@ func (d *Dataset) Resync(ctx context.Context, peer string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// ask asks for the peer's whole state, to replace ours.
+func (s *session) ask(d *Dataset, result chan error) {
+	s.mu.Lock()
+	s.channel++
+	ch := s.channel
+	s.asked[ch] = &asked{d: d, heard: s.r.now(), replace: true, result: result}
+	s.mu.Unlock()
+	s.send(frame(frameAsk, uvarint(ch), d.id[:], uvarint(wantCredit)))
 }
 
 func (s *session) onAsk(p []byte) error {
@@ -48,7 +53,7 @@ func (s *session) onAsk(p []byte) error {
 		return err
 	}
 	d := s.r.dataset(id)
-	if d == nil {
+	if d == nil || d.isBroken() {
 		s.send(frame(frameDone, uvarint(ch)))
 		return nil
 	}

@@ -12,7 +12,7 @@ import (
 // care is what a dataset's upkeep has to remember. It is not on the wire.
 //
 // Deletions of sequence elements are counted in epochs, of this replica's own
-// numbering. An epoch is closed at the version that had been applied by then:
+// numbering. An epoch is closed at the version of the last deletions in it:
 //
 //	epoch:    1        2        3 (now)
 //	        ──────┤closed├──┤closed├──────
@@ -29,6 +29,7 @@ type care struct {
 	deadAt crdt.Version // of the last closing that is dead
 	closed []closing    // those that are not gone, oldest first
 	marks  []mark       // oldest first
+	broken bool         // the objects may lack something; a peer's state is to replace them
 }
 
 type closing struct {
@@ -87,6 +88,7 @@ func (c *care) joined(epoch uint32, logs map[crdt.Author]logState) {
 	c.gone = 0
 	c.closed = []closing{{c.epoch - 1, at}}
 	c.marks = nil
+	c.broken = false
 }
 
 // mayCut reports whether the oldest mark is due.
@@ -133,6 +135,7 @@ func (c *care) cut(now time.Time, r *Retention, size int64, logs map[crdt.Author
 //
 //	uvarint epoch ‖ uvarint dead ‖ uvarint gone ‖ version deadAt
 //	‖ uvarint n ‖ n × (uvarint epoch ‖ version) ‖ uvarint m ‖ m × (uvarint ms ‖ version)
+//	‖ broken 1
 func (c *care) append(dst []byte) []byte {
 	for _, n := range []uint32{c.epoch, c.dead, c.gone} {
 		dst = binary.AppendUvarint(dst, uint64(n))
@@ -146,7 +149,10 @@ func (c *care) append(dst []byte) []byte {
 	for _, m := range c.marks {
 		dst = m.at.Append(binary.AppendUvarint(dst, uint64(m.time.UnixMilli())))
 	}
-	return dst
+	if c.broken {
+		return append(dst, 1)
+	}
+	return append(dst, 0)
 }
 
 func decodeCare(b []byte) (c care, err error) {
@@ -161,6 +167,7 @@ func decodeCare(b []byte) (c care, err error) {
 	for range min(m, uint64(len(r.b))) {
 		c.marks = append(c.marks, mark{time.UnixMilli(int64(r.uvarint())), r.version(MaxDeps)})
 	}
+	c.broken = r.byte() == 1
 	if r.err == nil && (len(r.b) > 0 || c.epoch == 0 || c.gone > c.dead) {
 		r.err = errors.New("does not make sense")
 	}

@@ -14,18 +14,22 @@ import (
 // The lost batch held rows of objects too, and rows written after it may
 // already answer to ops that will come a second time (a removal of an element
 // whose add is lost). So the state is made again from the logs, and this node
-// writes on as a new replica: its old log is one of those to replay.
+// writes on as a new replica: its old log is one of those to replay. Where logs
+// have been cut that cannot be done; the state then stays as it is, to be read,
+// until a peer's whole state takes its place.
 func (d *Dataset) checkLogs() error {
-	holes := false
+	holes, cut := false, false
 	var b datastore.Batch
 	for a, row := range d.durable {
-		end, err := d.walk(a)
+		end, err := d.walk(a, row)
 		if err != nil {
 			return err
 		}
+		cut = cut || row.cut > 0
 		if end.have >= row.have {
 			continue
 		}
+		end.applied = min(row.applied, end.have)
 		d.r.log.Error("the disk lost entries; peers that have them will send them again",
 			"dataset", d.name, "author", a, "from", end.have+1, "to", row.have)
 		d.restore(a, end)
@@ -34,12 +38,18 @@ func (d *Dataset) checkLogs() error {
 	if !holes {
 		return nil
 	}
-	// The objects go first: after a crash in between the holes are found again.
-	if err := d.dropObjects(); err != nil {
+	if cut {
+		d.r.log.Error("the state may lack what was lost; the next peer's whole state will take its place", "dataset", d.name)
+		d.care.broken = true
+		b.Put(datastore.UpkeepKey(d.id), d.care.append(nil))
+	} else if err := d.dropObjects(); err != nil {
+		// The objects go first: after a crash in between the holes are found again.
 		return err
 	}
 	for a, l := range d.durable {
-		l.applied = 0
+		if !cut {
+			l.applied = 0
+		}
 		d.restore(a, l)
 		id := a.Bytes()
 		b.Put(datastore.VersionKey(d.id, id[:]), l.append(nil))
@@ -68,11 +78,14 @@ func (d *Dataset) dropObjects() error {
 	}
 }
 
-// walk follows an author's chain from its beginning to its end or first hole.
-func (d *Dataset) walk(a crdt.Author) (end logState, err error) {
+// walk follows an author's chain from where its log begins to its end or first
+// hole.
+func (d *Dataset) walk(a crdt.Author, row logState) (end logState, err error) {
 	id := a.Bytes()
+	end.logHead = logHead{have: row.cut, head: row.cutHead, cut: row.cut, cutHead: row.cutHead}
 	var bad error
-	err = datastore.ScanPrefix(d.r.store, datastore.EntryPrefix(d.id, id[:]), func(_, v []byte) bool {
+	start, limit := datastore.EntryKey(d.id, id[:], row.cut+1), datastore.After(datastore.EntryPrefix(d.id, id[:]))
+	err = d.r.store.Scan(start, limit, func(_, v []byte) bool {
 		e, _, err := splitEntry(v, false)
 		if err != nil {
 			bad = fmt.Errorf("entry of %s behind seq %d: %w", a, end.have, err)

@@ -136,7 +136,7 @@ func TestRotationOnAFailingDisk(t *testing.T) {
 func wantLogs(t *testing.T, l *lone) {
 	t.Helper()
 	for a, row := range l.d.durable {
-		if end, err := l.d.walk(a); err != nil || end.have != row.have || end.head != row.head {
+		if end, err := l.d.walk(a, logState{}); err != nil || end.have != row.have || end.head != row.head {
 			t.Errorf("log of %v goes to %d, its row says %d (%v)", a, end.have, row.have, err)
 		}
 	}

@@ -306,7 +306,7 @@ func (d *Dataset) applyTo(objects []*object, e *Entry) {
 		}
 		o := objects[0]
 		objects = objects[1:]
-		d.bury(g.Family, g.Ops)
+		d.bury(e.Author, g.Family, g.Ops)
 		for j := range g.Ops {
 			if _, err := o.state.Apply(e.Author, &g.Ops[j], d.applied); err != nil {
 				// The entry is signed and decodes, so every replica sees the

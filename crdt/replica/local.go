@@ -68,7 +68,7 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 	if _, err := o.state.Apply(d.self, &op, d.applied); err != nil {
 		return crdt.Dot{}, fmt.Errorf("replica: %s %q: %w", o.family, o.key, err)
 	}
-	d.bury(o.family, []crdt.Op{op})
+	d.bury(d.self, o.family, []crdt.Op{op})
 	d.applied[d.self] = op.Seq + op.Width() - 1
 	d.ops = append(d.ops, localOp{family: o.family, key: o.key, op: op, size: size})
 	d.markDirty(o)

@@ -138,7 +138,7 @@ func (c *cursor) fill(d *Dataset, budget int) error {
 	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], c.next), datastore.EntryKey(d.id, id[:], c.last+1),
 		func(_, v []byte) bool {
 			e, _, err := splitEntry(append([]byte(nil), v...), false)
-			if err == nil && e.First != c.next {
+			if err == nil && e.First > c.next {
 				return false // the log was cut meanwhile; the next want gets the state
 			}
 			if err != nil {

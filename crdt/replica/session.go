@@ -399,6 +399,9 @@ func (s *session) onDigests(p []byte) error {
 
 // want asks the peer for what we lack of a dataset, unless we are at it.
 func (s *session) want(d *Dataset) {
+	if d.isBroken() && !d.isJoining() {
+		s.ask(d, nil)
+	}
 	version := d.have()
 	s.mu.Lock()
 	if ch, open := s.wants[d.id]; open && s.r.now().Sub(s.asked[ch].heard) < wantPatience {
@@ -431,7 +434,7 @@ func (s *session) onWant(p []byte) error {
 		return nil
 	}
 	var sv *serve
-	if d.below(w.version) {
+	if d.below(w.version) && !d.isBroken() {
 		if sv, err = d.newStateServe(w.channel, w.credit); err != nil {
 			return err
 		}

@@ -119,6 +119,12 @@ func (d *Dataset) isJoining() bool {
 	return d.joining
 }
 
+func (d *Dataset) isBroken() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.care.broken
+}
+
 // upkeep is one pass over the dataset.
 func (d *Dataset) upkeep(ctx context.Context) error {
 	logs, moved := d.endEpoch()
@@ -157,10 +163,9 @@ func (d *Dataset) endEpoch() (logs map[crdt.Author]logState, moved bool) {
 	}
 	moved = sum != d.tended || d.unacked || d.tombs || d.care.mayCut(d.r.now(), &d.r.retention)
 	d.tended = sum
-	if d.buried {
-		d.buried = false
-		d.tombs = true
-		d.care.close(d.applied.Clone())
+	if len(d.buried) > 0 {
+		d.care.close(d.buried)
+		d.buried = make(crdt.Version)
 		d.ageCached()
 		d.saveCare()
 	}
@@ -216,10 +221,13 @@ func (d *Dataset) advance(acks map[crdt.Author]*ack, logs map[crdt.Author]logSta
 		d.ageCached()
 		d.saveCare()
 	}
-	if claim = summarize(d.care.deadAt); d.dead[hashAuthor(d.self)].dominates(claim) {
+	if d.dead[hashAuthor(d.self)].dominates(summarize(d.care.deadAt)) {
 		return nil // we have said so
 	}
-	return claim
+	if len(d.care.closed) > 0 && d.care.closed[len(d.care.closed)-1].epoch > d.care.dead || len(d.buried) > 0 {
+		return summarize(d.care.deadAt)
+	}
+	return summarize(d.stable) // whatever is deleted is dead
 }
 
 // acknowledge signs what we have applied, if nobody can know it from our other
@@ -260,12 +268,12 @@ func (d *Dataset) epochs() crdt.Horizon {
 }
 
 // bury notes that ops are about to make tombstones. d.mu is held.
-func (d *Dataset) bury(f crdt.Family, ops []crdt.Op) {
+func (d *Dataset) bury(a crdt.Author, f crdt.Family, ops []crdt.Op) {
 	for i := range ops {
 		switch {
 		case f == crdt.Sequence && ops[i].Kind == crdt.Delete:
-			d.tombs, d.buried = true, true
-			return
+			d.tombs = true
+			d.buried[a] = ops[i].Seq
 		case f == crdt.LWWMap && ops[i].Kind == crdt.Remove:
 			d.tombs = true
 			return
@@ -313,7 +321,7 @@ func (d *Dataset) sweep(ctx context.Context) error {
 	}
 	now := d.r.now()
 	d.mu.Lock()
-	d.tombs = left > 0 || d.buried
+	d.tombs = left > 0 || len(d.buried) > 0
 	d.swept, d.sweptGone = h.Stable, h.Gone
 	d.nextSweep = now.Add(sweepShare * now.Sub(began))
 	d.mu.Unlock()

@@ -19,6 +19,7 @@ const DatasetName = "shared"
 // those of the present run.
 type Node struct {
 	Name    string
+	key     string // whose identity it has; Name, but for copies
 	Store   *datastore.Store
 	Replica *replica.Replica
 	D       *replica.Dataset
@@ -49,7 +50,19 @@ func (n *Net) Start(name string) *Node {
 // StartOver makes and starts a node over a store.
 func (n *Net) StartOver(name, dir string, o datastore.Options) *Node {
 	n.t.Helper()
-	x := &Node{Name: name, net: n, dir: dir, opt: o, inbox: make(chan gossip, inboxSize)}
+	return n.start(name, name, dir, o)
+}
+
+// StartAs makes and starts a node over a copy of another's directory: it has its
+// identity.
+func (n *Net) StartAs(name, identity, dir string) *Node {
+	n.t.Helper()
+	return n.start(name, identity, dir, datastore.Options{})
+}
+
+func (n *Net) start(name, identity, dir string, o datastore.Options) *Node {
+	n.t.Helper()
+	x := &Node{Name: name, key: identity, net: n, dir: dir, opt: o, inbox: make(chan gossip, inboxSize)}
 	n.mu.Lock()
 	n.nodes[name] = x
 	n.mu.Unlock()
@@ -77,7 +90,7 @@ func (x *Node) Start() {
 		t.Fatal(err)
 	}
 	x.Replica, err = replica.Open(replica.Options{
-		Store: x.Store, Key: Key(x.Name), Network: replica.OpenNetwork(NetworkName), Mesh: end{x.net, x},
+		Store: x.Store, Key: Key(x.key), Network: replica.OpenNetwork(NetworkName), Mesh: end{x.net, x},
 		Retention: x.net.Retention,
 	})
 	if err != nil {
