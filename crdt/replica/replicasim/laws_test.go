@@ -150,7 +150,7 @@ func headOf(raw []byte) []byte {
 
 // checkIdle watches equal replicas for a while.
 func (w *world) checkIdle() {
-	time.Sleep(time.Minute) // the last beacons that bring good news
+	time.Sleep(15 * time.Minute) // the last beacons that bring good news, and the acks of what was deleted
 	var before []uint64
 	w.net.mu.Lock()
 	gossip := w.net.bytes
