@@ -19,26 +19,16 @@ type replayAlone struct {
 
 func (r *replayAlone) run(edits []edit) error {
 	author := someAuthors()[0]
-	var ops []crdt.Op
 	began := time.Now()
-	seq, err := crdt.New(crdt.Sequence)
-	if err != nil {
+	if err := replayEdits(edits, author, func(crdt.Op) {}); err != nil {
 		return err
-	}
-	v := crdt.Version{}
-	for _, e := range edits {
-		for _, make := range e.updates() {
-			op, _ := make(seq, replica.Now{Author: author})
-			op.Seq = v[author] + 1
-			if _, err := seq.Apply(author, &op, v); err != nil {
-				return err
-			}
-			v[author] += op.Width()
-			ops = append(ops, op)
-		}
 	}
 	r.replay = time.Since(began)
 
+	var ops []crdt.Op // kept in a second replay: to keep them takes as long as to make them
+	if err := replayEdits(edits, author, func(op crdt.Op) { ops = append(ops, op) }); err != nil {
+		return err
+	}
 	type part struct {
 		body         []byte
 		first, count uint64
@@ -48,6 +38,7 @@ func (r *replayAlone) run(edits []edit) error {
 		n := min(aloneOps, len(ops))
 		last := ops[n-1]
 		x := part{first: ops[0].Seq, count: last.Seq + last.Width() - ops[0].Seq}
+		var err error
 		x.body, err = crdt.EncodeBody([]crdt.Group{{Family: crdt.Sequence, Key: []byte("text"), Ops: ops[:n]}}, author, x.first, 0)
 		if err != nil {
 			return err
@@ -61,7 +52,7 @@ func (r *replayAlone) run(edits []edit) error {
 	if err != nil {
 		return err
 	}
-	v = crdt.Version{}
+	v := crdt.Version{}
 	for _, x := range parts {
 		groups, err := crdt.DecodeBody(x.body, author, x.first, x.count, 0)
 		if err != nil {
@@ -76,5 +67,25 @@ func (r *replayAlone) run(edits []edit) error {
 		}
 	}
 	r.merge = time.Since(began)
+	return nil
+}
+
+func replayEdits(edits []edit, author crdt.Author, made func(crdt.Op)) error {
+	seq, err := crdt.New(crdt.Sequence)
+	if err != nil {
+		return err
+	}
+	v := crdt.Version{}
+	for _, e := range edits {
+		for _, make := range e.updates() {
+			op, _ := make(seq, replica.Now{Author: author})
+			op.Seq = v[author] + 1
+			if _, err := seq.Apply(author, &op, v); err != nil {
+				return err
+			}
+			v[author] += op.Width()
+			made(op)
+		}
+	}
 	return nil
 }
