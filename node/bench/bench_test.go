@@ -144,7 +144,7 @@ func TestTextChecksTheEnd(t *testing.T) {
 func TestReplicateMeasuresCallsAndVisibility(t *testing.T) {
 	t.Parallel()
 	f := measured(t, "replicate", small["replicate"])
-	for _, name := range []string{"guest call p99", "visible elsewhere p99", "all equal after the last op", "on the wire", "on disk"} {
+	for _, name := range []string{"guest call p99", "visible elsewhere p99", "all equal after the last op", "on the wire", "on disk", "entries made", "entry as it was announced"} {
 		if f[name].Value <= 0 {
 			t.Errorf("%s: got %v, want more than 0", name, f[name].Value)
 		}

@@ -89,6 +89,9 @@ func increments(ctx context.Context, dir string, count int, at pace) (Result, er
 			}
 		}
 		r.used(ctx, nodes...)
+		if err := r.behind(nodes); err != nil {
+			return err
+		}
 		// Every node verifies and stores what each of the others wrote.
 		return r.ofVerified(dir, 64, perSecond*float64(count))
 	})
