@@ -113,6 +113,10 @@ func (r DotRun) Contains(d Dot) bool {
 	return d.Author == r.Author && d.Seq >= r.First && d.Seq-r.First < r.Len
 }
 
+func (r DotRun) first() Dot { return Dot{r.Author, r.First} }
+
+func (r DotRun) last() Dot { return Dot{r.Author, r.First + r.Len - 1} }
+
 // valid reports whether the run names at least one dot and does not wrap.
 func (r DotRun) valid() bool {
 	return !r.Author.IsZero() && r.First > 0 && r.Len > 0 && r.First <= MaxSeq && r.Len <= MaxSeq-r.First+1

@@ -4,17 +4,20 @@ package crdt
 // good, so this format does not change; a new one gets a new version byte.
 //
 //	body    | version 1 | ops varint | groups varint | group column | width column | groups × group |
-//	column  ( value varint | repeat varint )…, until the repeats sum to ops
+//	column  runs of equal values, to the number of ops in sum:
+//	        ( value<<1 varint | or value<<1+1 varint | length-2 varint )…
 //	group   | family 1 | key bytes | section bytes |
 //
 // The group column says, for each op in the order they were made, which group
 // it belongs to; the width column how many dots it takes. Together with the
 // first number, which the entry's header has, they number every op, so that a
 // group of a family this build does not know can be kept and read later.
-// Sections are drawn in section.go.
+// Sections are drawn in section.go. The ops of a sequence that go on where the
+// one before ended are joined.
 
 import (
 	"fmt"
+	"slices"
 )
 
 const bodyVersion = 1
@@ -74,7 +77,9 @@ func encodeBody(groups []Group, author Author, firstSeq uint64, base HLC) ([]byt
 		return nil, fmt.Errorf("no ops")
 	}
 	runs := make([][]OpRun, len(groups))
+	groups = slices.Clone(groups)
 	for i := range groups {
+		groups[i].Ops = Coalesce(groups[i].Family, groups[i].Ops, author)
 		if runs[i] = groups[i].runs(); len(runs[i]) == 0 {
 			return nil, fmt.Errorf("group without ops")
 		}
@@ -119,7 +124,11 @@ func addColumn(col []columnRun, value, count uint64) []columnRun {
 
 func appendColumn(dst []byte, col []columnRun) []byte {
 	for _, c := range col {
-		dst = appendUint(appendUint(dst, c.value), c.count)
+		if c.count == 1 {
+			dst = appendUint(dst, c.value<<1)
+		} else {
+			dst = appendUint(appendUint(dst, c.value<<1|1), c.count-2)
+		}
 	}
 	return dst
 }
@@ -128,9 +137,14 @@ func appendColumn(dst []byte, col []columnRun) []byte {
 func readColumn(r *reader, n, limit uint64) []columnRun {
 	var col []columnRun
 	for n > 0 && r.err == nil {
-		c := columnRun{r.upTo(limit), r.upTo(n)}
-		if c.count == 0 || len(col) > 0 && col[len(col)-1].value == c.value {
+		v := r.uint()
+		c := columnRun{v >> 1, 1}
+		if v&1 == 1 {
+			c.count = r.upTo(n) + 2
+		}
+		if c.value > limit || c.count > n || len(col) > 0 && col[len(col)-1].value == c.value {
 			r.fail("bad run in a column")
+			return nil
 		}
 		col = append(col, c)
 		n -= c.count

@@ -33,6 +33,9 @@ func FuzzDecodeBody(f *testing.F) {
 		if err != nil {
 			t.Fatalf("decoded, but does not encode: %v", err)
 		}
+		if !bytes.Equal(again, b) {
+			t.Fatalf("decoded and encoded: got %x, want %x", again, b)
+		}
 		out, err := DecodeBody(again, author, first, count, goldenBase)
 		if err != nil {
 			t.Fatalf("encoded, but does not decode: %v", err)

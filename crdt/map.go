@@ -24,10 +24,10 @@ const (
 
 // MapState is fields with values; the last write of a field wins.
 type MapState struct {
-	cells  map[string]*mapCell
-	order  sortedKeys
-	dirty  []*mapCell
-	gone   map[string]struct{} // forgotten, their rows still to be deleted
+	cells map[string]*mapCell
+	order sortedKeys
+	dirty []*mapCell
+	gone  map[string]struct{} // forgotten, their rows still to be deleted
 
 	floor      HLC
 	floorDirty bool

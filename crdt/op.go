@@ -10,6 +10,9 @@ type Op struct {
 	Seq  uint64 // first of the Width dots it takes
 	Kind Kind
 
+	// Joined is how many dots a Sequence Delete takes that was several; 0 is 1.
+	Joined uint32
+
 	Time HLC    // LWWRegister, LWWMap: the stamp
 	P, N uint64 // counters: the author's running totals after this op
 
@@ -27,12 +30,12 @@ type Op struct {
 }
 
 // Width returns how many dots the op takes: one for each inserted element of
-// a sequence, otherwise one.
+// a sequence, and for each deletion that was joined to one, otherwise one.
 func (o *Op) Width() uint64 {
 	if o.Kind == Insert {
 		return uint64(len(o.Values))
 	}
-	return 1
+	return uint64(max(o.Joined, 1))
 }
 
 // check reports what makes op malformed for a family, if anything.
@@ -44,6 +47,8 @@ func (o *Op) check(f Family, author Author) error {
 		return fmt.Errorf("no author")
 	case o.Seq == 0 || o.Seq > MaxSeq-o.Width():
 		return fmt.Errorf("sequence number %d out of range", o.Seq)
+	case o.Joined == 1 || o.Joined > 1 && o.Kind != Delete:
+		return fmt.Errorf("%v of %d dots", o.Kind, o.Joined)
 	case o.Time > MaxStamp:
 		return fmt.Errorf("stamp %d above the maximum", o.Time)
 	case len(o.Field) > MaxField:

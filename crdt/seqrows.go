@@ -171,6 +171,7 @@ func (s *SequenceState) loadSpan(r *reader, first Dot) {
 	}
 	t := readAuthorTable(r, first.Author)
 	pieces := readSpan(r, t, first.Author, first.Seq)
+	t.all(r)
 	if r.err != nil || len(r.b) > 0 {
 		return
 	}

@@ -3,6 +3,7 @@ package crdt
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -189,5 +190,49 @@ func checkSequence(t testing.TB, s *SequenceState) {
 	}
 	if pieces != s.pieces || visible != s.visible || bytes != s.bytes {
 		t.Fatalf("counts %d %d %d, want %d %d %d", s.pieces, s.visible, s.bytes, pieces, visible, bytes)
+	}
+}
+
+// A word typed is one insert, a key held down one deletion; what is joined
+// does what its parts did, and the parts stay as they were.
+func TestCoalesce(t *testing.T) {
+	a, v, s := testAuthor("a"), Version{}, newSequence()
+	var ops []Op
+	do := func(op Op) {
+		op.Seq = v[a] + 1
+		apply(t, s, a, v, op)
+		ops = append(ops, op)
+	}
+	for i := range 5 {
+		do(s.InsertAt(i, chars(fmt.Sprint(i))))
+	}
+	for range 3 {
+		do(s.DeleteRange(s.Len()-1, 1)) // backwards
+	}
+	do(s.InsertAt(0, chars("xyz")))
+	do(s.DeleteRange(0, 2)) // forwards
+	do(s.DeleteRange(0, 2)) // over a border
+	parts := slices.Clone(ops)
+	joined := Coalesce(Sequence, ops, a)
+	want := []Op{
+		{Seq: 1, Kind: Insert, Values: chars("01234")},
+		{Seq: 6, Kind: Delete, Joined: 3, Dots: []DotRun{{a, 3, 3}}},
+		{Seq: 9, Kind: Insert, Values: chars("xyz"), Right: Dot{a, 1}},
+		{Seq: 12, Kind: Delete, Joined: 2, Dots: []DotRun{{a, 9, 3}, {a, 1, 1}}},
+	}
+	if !reflect.DeepEqual(joined, want) {
+		t.Errorf("joined: got %+v, want %+v", joined, want)
+	}
+	if !reflect.DeepEqual(ops, parts) {
+		t.Error("joining changed the parts")
+	}
+	far := newSequence()
+	for i := range joined {
+		if _, err := far.Apply(a, &joined[i], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if far.text() != s.text() {
+		t.Errorf("got %q, want %q", far.text(), s.text())
 	}
 }

@@ -119,6 +119,10 @@ func appendValues(dst []byte, vals [][]byte) []byte {
 func readValues(r *reader, n int, f func(i int, v []byte)) {
 	w := int(r.upTo(MaxValue))
 	if w > 0 {
+		if n == 0 {
+			r.fail("width of nothing")
+			return
+		}
 		if n > len(r.b)/w {
 			r.fail("truncated")
 			return
@@ -128,6 +132,7 @@ func readValues(r *reader, n int, f func(i int, v []byte)) {
 		}
 		return
 	}
+	first, uniform := 0, true
 	lens := *r // first pass over the lengths, second over the bytes
 	for range n {
 		r.upTo(MaxValue)
@@ -140,6 +145,12 @@ func readValues(r *reader, n int, f func(i int, v []byte)) {
 		if r.err != nil {
 			return
 		}
-		f(i, b)
+		if f(i, b); i == 0 {
+			first = len(b)
+		}
+		uniform = uniform && len(b) == first
+	}
+	if uniform && first > 0 {
+		r.fail("values of one width, and a length for each")
 	}
 }

@@ -17,6 +17,40 @@ func appendInt(dst []byte, v int64) []byte { return binary.AppendVarint(dst, v) 
 
 func appendBytes(dst, b []byte) []byte { return append(appendUint(dst, uint64(len(b))), b...) }
 
+// zigzag returns a difference as the number that stands for it.
+func zigzag(d uint64) uint64 { return d<<1 ^ uint64(int64(d)>>63) }
+
+func unzigzag(u uint64) uint64 { return u>>1 ^ -(u & 1) }
+
+// bitList is flags, from the low bits of the first byte on.
+type bitList struct {
+	b []byte
+	n int // bits added, or taken
+}
+
+func (x *bitList) add(bit bool) {
+	if x.n%8 == 0 {
+		x.b = append(x.b, 0)
+	}
+	if bit {
+		x.b[x.n/8] |= 1 << (x.n % 8)
+	}
+	x.n++
+}
+
+// take returns the next bit; false, for ever, behind the end.
+func (x *bitList) take() bool {
+	i, bit := x.n/8, x.n%8
+	x.n++
+	return i < len(x.b) && x.b[i]>>bit&1 == 1
+}
+
+// empty reports whether exactly all bits were taken, but for zeros that fill
+// the last byte.
+func (x *bitList) empty() bool {
+	return (x.n+7)/8 == len(x.b) && (x.n%8 == 0 || x.b[x.n/8]>>(x.n%8) == 0)
+}
+
 // reader takes values off the front of b. After the first failure err is set
 // and every read returns zero, so that callers check once, at the end of a
 // loop that the input's length bounds.
@@ -84,6 +118,19 @@ func (r *reader) take(n int) []byte {
 	b := r.b[:n:n]
 	r.b = r.b[n:]
 	return b
+}
+
+// uints reads n numbers.
+func (r *reader) uints(n uint64) []uint64 {
+	if n > uint64(len(r.b)) {
+		r.fail("truncated")
+		return nil
+	}
+	list := make([]uint64, n)
+	for i := range list {
+		list[i] = r.uint()
+	}
+	return list
 }
 
 func (r *reader) bytes(limit int) []byte { return r.take(int(r.upTo(uint64(limit)))) }

@@ -117,8 +117,12 @@ func (e *Entry) roundTrip(f crdt.Family, base crdt.HLC) error {
 	if !bytes.Equal(again, b) {
 		return fmt.Errorf("body decodes and encodes as %x, want %x", again, b)
 	}
-	for i := range e.Ops {
-		if got, want := normal(out[0].Ops[i]), normal(e.Ops[i]); !reflect.DeepEqual(got, want) {
+	joined := crdt.Coalesce(f, e.Ops, e.Author)
+	if len(out[0].Ops) != len(joined) {
+		return fmt.Errorf("%d ops decode, want %d", len(out[0].Ops), len(joined))
+	}
+	for i := range joined {
+		if got, want := normal(out[0].Ops[i]), normal(joined[i]); !reflect.DeepEqual(got, want) {
 			return fmt.Errorf("op decodes as %+v, want %+v", got, want)
 		}
 	}
