@@ -62,6 +62,7 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	if err := d.r.write(ctx, &b); err != nil {
 		return err
 	}
+	d.r.stats.StatesJoined.Add(1)
 	d.use(j, logs)
 	if err := d.replay(ctx); err != nil {
 		return err

@@ -124,11 +124,7 @@ func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byt
 	case frameRows:
 		return want.join.rows(p)
 	}
-	if err := want.join.finish(ctx, p); err != nil {
-		return err
-	}
-	s.r.stats.StatesJoined.Add(1)
-	return nil
+	return want.join.finish(ctx, p)
 }
 
 func (s *session) onStop(p []byte) error {

@@ -69,6 +69,9 @@ func (d *Dataset) write(c control) error {
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.isForked(d.self) {
+		return errRotating
+	}
 	seq := d.applied[d.self] + 1
 	raw := c.encode()
 	d.applied[d.self] = seq

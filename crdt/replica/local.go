@@ -35,14 +35,24 @@ func (d *Dataset) Update(ctx context.Context, family crdt.Family, key string, ma
 		}
 		dot, err := d.update(o, make)
 		d.release(o)
-		if !errors.Is(err, errStale) {
+		switch {
+		case errors.Is(err, errRotating):
+			if err := d.r.Sync(ctx); err != nil {
+				return crdt.Dot{}, err
+			}
+		case !errors.Is(err, errStale):
 			return dot, err
 		}
 	}
 }
 
-// errStale means that the object is not the dataset's any more.
-var errStale = errors.New("replica: stale object")
+var (
+	// errStale means that the object is not the dataset's any more.
+	errStale = errors.New("replica: stale object")
+	// errRotating means that nobody takes entries of our author any more; the
+	// commit that is due makes us another.
+	errRotating = errors.New("replica: about to be a new author")
+)
 
 func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool)) (crdt.Dot, error) {
 	now := Now{Time: d.r.stamp()}
@@ -52,8 +62,11 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if o.cache != d.cache {
+	switch {
+	case o.cache != d.cache:
 		return crdt.Dot{}, errStale
+	case d.isForked(d.self):
+		return crdt.Dot{}, errRotating
 	}
 	now.Author = d.self
 	op, ok := make(o.state, now)

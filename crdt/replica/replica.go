@@ -115,7 +115,16 @@ func Open(o Options) (*Replica, error) {
 		}
 	}
 	for _, d := range r.datasets {
-		if d.self != r.author { // a dataset that was loaded later found a hole
+		if d.isForked(r.author) {
+			var b datastore.Batch
+			r.newAuthor(&b)
+			if err := r.store.Write(&b); err != nil {
+				return nil, fmt.Errorf("replica: open: %w", err)
+			}
+		}
+	}
+	for _, d := range r.datasets {
+		if d.self != r.author { // a dataset that was loaded later is why
 			d.become(r.author)
 		}
 	}
