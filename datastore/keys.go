@@ -148,6 +148,12 @@ func ModulePrefix(module string) []byte {
 	return appendEscaped([]byte{tableModule}, []byte(module))
 }
 
+// SplitModuleKey takes a row's key apart, from behind ModulesPrefix on.
+func SplitModuleKey(b []byte) (module string, key []byte, ok bool) {
+	m, key, ok := cutEscaped(b)
+	return string(m), key, ok
+}
+
 func appendEscaped(dst, key []byte) []byte {
 	for _, c := range key {
 		dst = append(dst, c)

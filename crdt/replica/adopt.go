@@ -37,21 +37,21 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	if err != nil {
 		return err
 	}
-	for a, k := range j.acks {
+	for a, k := range j.state.acks {
 		if have := acks[a]; have == nil || have.upto < k.upto {
 			id := a.Bytes()
 			b.Put(datastore.AckKey(d.id, id[:]), k.append(nil))
 		}
 	}
 	d.mu.Lock()
-	for _, f := range j.facts {
+	for _, f := range j.state.facts {
 		if err := d.learnFact(f.key, f.value); err != nil {
 			d.r.log.Warn("left out a fact of a state that makes no sense", "dataset", d.name, "err", err)
 			continue
 		}
 		b.Put(append(datastore.FactsPrefix(d.id), f.key...), f.value)
 	}
-	d.care.joined(j.manifest.epoch, logs)
+	d.care.joined(j.state.manifest.epoch, logs)
 	b.Put(datastore.UpkeepKey(d.id), d.care.append(nil))
 	_, ahead := j.theirs[d.self]
 	ahead = ahead && j.theirs[d.self] > d.logs[d.self].have
@@ -67,7 +67,7 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	if err := d.replay(ctx); err != nil {
 		return err
 	}
-	d.r.log.Info("joined the state of another replica", "dataset", d.name, "of", j.manifest.author, "authors", len(logs))
+	d.r.log.Info("joined the state of another replica", "dataset", d.name, "of", j.state.manifest.author, "authors", len(logs))
 	return nil
 }
 
@@ -82,7 +82,7 @@ func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
 		l.applied = min(version[a], l.have)
 		logs[a] = l
 	}
-	for a, theirs := range j.manifest.logs {
+	for a, theirs := range j.state.manifest.logs {
 		l, known := logs[a]
 		if !known && len(logs) >= MaxDeps-1 {
 			return nil, fmt.Errorf("dataset %q: more than %d authors", d.name, MaxDeps)

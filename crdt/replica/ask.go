@@ -122,7 +122,7 @@ func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byt
 		s.mu.Unlock()
 		return nil
 	case frameRows:
-		return want.join.rows(p)
+		return want.join.state.rows(p)
 	}
 	return want.join.finish(ctx, p)
 }

@@ -24,11 +24,10 @@ import (
 // So what peers cannot send as entries any more is ours, and what only we had
 // stays. A join that is not adopted leaves nothing but a space to delete.
 type join struct {
-	d        *Dataset
-	manifest *manifest
-	hash     *stateHash
-	theirs   crdt.Version
-	replace  bool // drop our state instead of merging it
+	d       *Dataset
+	state   *stateReader // theirs
+	theirs  crdt.Version
+	replace bool // drop our state instead of merging it
 
 	mine     crdt.Version
 	view     *datastore.View
@@ -38,19 +37,9 @@ type join struct {
 	oursLeft bool
 	failed   error // why there are no more
 
-	space  datastore.Space
-	batch  datastore.Batch
-	last   []byte     // key of the last row
-	object objectRows // theirs, as far as its rows came
-	acks   map[crdt.Author]*ack
-	facts  []stateRow
-	rank   uint64 // of the last op of a family that is not known
-}
-
-// objectRows are the rows of one object: by family ‖ esc(key), then slot.
-type objectRows struct {
-	key  []byte
-	rows []stateRow // key = slot
+	space datastore.Space
+	batch datastore.Batch
+	rank  uint64 // of the last op of a family that is not known
 }
 
 var (
@@ -64,10 +53,11 @@ var (
 // newJoin begins to join a state. With replace ours gives way to it. Nothing is
 // changed before adopt; end it with close.
 func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
-	m, err := decodeManifest(encoded)
+	state, err := newStateReader(encoded)
 	if err != nil {
 		return nil, err
 	}
+	m := state.manifest
 	if m.network != d.r.network || m.dataset != d.id {
 		return nil, fmt.Errorf("%w: state of another network or dataset", ErrMalformed)
 	}
@@ -83,9 +73,10 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 		return nil, errJoining
 	}
 	j := &join{
-		d: d, manifest: m, hash: newStateHash(encoded), theirs: m.version(), replace: replace,
-		mine: make(crdt.Version), acks: make(map[crdt.Author]*ack), stop: func() {},
+		d: d, state: state, theirs: m.version(), replace: replace,
+		mine: make(crdt.Version), stop: func() {},
 	}
+	state.object = j.object
 	defer func() {
 		if err != nil {
 			j.close()
@@ -153,38 +144,6 @@ func ourObjects(r datastore.Reader, space datastore.Space, failed *error) iter.S
 
 func (j *join) nextOurs() { j.ours, j.oursLeft = j.objects() }
 
-// splitObject divides family ‖ esc(key) ‖ slot behind esc(key); key is nil if
-// it makes no sense.
-func splitObject(b []byte) (key, slot []byte) {
-	for i := 1; i+1 < len(b); i++ {
-		if b[i] == 0 {
-			if b[i+1] == 1 {
-				return b[:i+2], b[i+2:]
-			}
-			i++
-		}
-	}
-	return nil, b
-}
-
-// rows takes the next frame of rows.
-func (j *join) rows(packed []byte) error {
-	if len(packed) == 0 {
-		return fmt.Errorf("%w: empty rows", ErrMalformed)
-	}
-	rows, err := unpack(packed[0], packed[1:])
-	if err != nil {
-		return fmt.Errorf("%w: rows: %w", ErrMalformed, err)
-	}
-	last, n, err := eachRow(rows, j.last, j.row)
-	if err != nil {
-		return err
-	}
-	j.last = last
-	j.hash.add(rows, n)
-	return j.flush(joinBatch)
-}
-
 const joinBatch = 1 << 20 // bytes of rows that are written together
 
 // flush writes what has gathered, if it is more than min bytes. It is fsynced:
@@ -200,55 +159,21 @@ func (j *join) flush(min int) error {
 	return nil
 }
 
-func (j *join) row(r stateRow) error {
-	table, key := r.key[0], r.key[1:]
-	switch table {
-	case stateAcks:
-		a, err := crdt.AuthorFromBytes(key)
-		if err == nil {
-			j.acks[a], err = decodeAck(r.value)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrMalformed, err)
-		}
-	case stateObjects:
-		key, slot := splitObject(key)
-		if key == nil {
-			return fmt.Errorf("%w: object row", ErrMalformed)
-		}
-		if !bytes.Equal(key, j.object.key) {
-			if err := j.endObject(); err != nil {
-				return err
-			}
-			j.object = objectRows{key: bytes.Clone(key)}
-		}
-		j.object.rows = append(j.object.rows, stateRow{bytes.Clone(slot), bytes.Clone(r.value)})
-	case stateFacts:
-		if len(j.facts) > 3*MaxDeps {
-			return fmt.Errorf("%w: too many facts", ErrMalformed)
-		}
-		j.facts = append(j.facts, stateRow{bytes.Clone(key), bytes.Clone(r.value)})
-	}
-	return nil // other tables are not of the dataset
-}
-
-// endObject merges the object whose rows have all come, after those of ours
-// that they do not have.
-func (j *join) endObject() error {
-	if j.object.key == nil {
-		return nil
-	}
-	if err := j.oursUpTo(j.object.key); err != nil {
+// object merges the next of their objects, after those of ours that they do not
+// have.
+func (j *join) object(theirs objectRows) error {
+	if err := j.oursUpTo(theirs.key); err != nil {
 		return err
 	}
 	var ours objectRows
-	if j.oursLeft && bytes.Equal(j.ours.key, j.object.key) {
+	if j.oursLeft && bytes.Equal(j.ours.key, theirs.key) {
 		ours = j.ours
 		j.nextOurs()
 	}
-	err := j.merge(j.object.key, ours.rows, j.object.rows)
-	j.object = objectRows{}
-	return err
+	if err := j.merge(theirs.key, ours.rows, theirs.rows); err != nil {
+		return err
+	}
+	return j.flush(joinBatch)
 }
 
 // oursUpTo merges our objects before key, nil for all, with nothing.
@@ -320,15 +245,7 @@ func loadObject(f crdt.Family, rows []stateRow) (crdt.Object, error) {
 
 // finish checks the seal and makes the new state the dataset's.
 func (j *join) finish(ctx context.Context, seal []byte) error {
-	if err := j.hash.check(seal, j.manifest.author); err != nil {
-		return err
-	}
-	for a := range j.theirs {
-		if k := j.acks[a]; k == nil || k.upto > j.theirs[a] {
-			return fmt.Errorf("%w: state without the acks of %s", ErrMalformed, a)
-		}
-	}
-	if err := j.endObject(); err != nil {
+	if err := j.state.end(seal); err != nil {
 		return err
 	}
 	if err := j.oursUpTo(nil); err != nil {

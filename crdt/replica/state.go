@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"github.com/zeebo/blake3"
 
 	"github.com/numax-mesh/numax/crdt"
-	"github.com/numax-mesh/numax/datastore"
 )
 
 // A state is everything that a replica has applied of a dataset, at one moment:
@@ -208,150 +208,123 @@ func eachRow(rows, last []byte, visit func(stateRow) error) (end []byte, n int, 
 	return key, n, nil
 }
 
-// stateSource makes a state from a pinned view of the store.
-type stateSource struct {
-	view     *datastore.View
-	manifest []byte
+// objectRows are the rows of one object: by family ‖ esc(key), then slot.
+type objectRows struct {
+	key  []byte
+	rows []stateRow // key = slot
+}
+
+// splitObject divides family ‖ esc(key) ‖ slot behind esc(key); key is nil if
+// it makes no sense.
+func splitObject(b []byte) (key, slot []byte) {
+	for i := 1; i+1 < len(b); i++ {
+		if b[i] == 0 {
+			if b[i+1] == 1 {
+				return b[:i+2], b[i+2:]
+			}
+			i++
+		}
+	}
+	return nil, b
+}
+
+// stateReader takes a state apart as it comes.
+type stateReader struct {
+	manifest *manifest
 	hash     *stateHash
-	key      ed25519.PrivateKey
-	parts    []statePart
-	ended    bool   // the seal was sent
-	last     []byte // key of the last row made
+	last     []byte     // key of the last row
+	open     objectRows // as far as its rows have come
+	acks     map[crdt.Author]*ack
+	facts    []stateRow
+
+	object func(objectRows) error        // is given each object
+	module func(key, value []byte) error // each db_* row; nil leaves them out
 }
 
-// statePart is a table of the state: rows of the view under a prefix, or given
-// ones.
-type statePart struct {
-	table  byte
-	prefix []byte
-	given  []stateRow
-	next   []byte // where to go on under prefix; nil at first
-}
-
-// newState pins the dataset as it is on disk now. modules are included in a
-// file. Close it.
-func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
-	view, err := d.r.store.View()
+func newStateReader(encoded []byte) (*stateReader, error) {
+	m, err := decodeManifest(encoded)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			view.Close()
-		}
-	}()
-	logs, err := readLogs(view, d.id)
-	if err != nil {
-		return nil, err
-	}
-	space, err := readSpace(view, d.id)
-	if err != nil {
-		return nil, err
-	}
-	acks, _, err := readAcks(view, d.id, logs)
-	if err != nil {
-		return nil, err
-	}
-	m := manifest{
-		network: d.r.network, dataset: d.id, name: d.name, author: d.r.Author(), time: d.r.stamp(),
-		epoch: d.epoch(), logs: make(map[crdt.Author]logHead, len(logs)),
-	}
-	var ackRows []stateRow
-	for _, a := range slices.SortedFunc(maps.Keys(logs), crdt.Author.Compare) {
-		l := logs[a]
-		if l.applied == 0 {
-			continue
-		}
-		head, err := l.appliedHead(view, d.id, a)
-		if err != nil {
-			return nil, err
-		}
-		m.logs[a] = logHead{have: l.applied, head: head}
-		ackRows = append(ackRows, stateRow{a.Append(nil), acks[a].append(nil)})
-	}
-	s := &stateSource{view: view, manifest: m.encode(), key: d.r.key}
-	s.hash = newStateHash(s.manifest)
-	s.parts = []statePart{{table: stateAcks, given: ackRows}}
-	if modules {
-		s.parts = append(s.parts, statePart{table: stateModules, prefix: datastore.ModulesPrefix()})
-	}
-	s.parts = append(s.parts,
-		statePart{table: stateObjects, prefix: datastore.ObjectsPrefix(space)},
-		statePart{table: stateFacts, prefix: datastore.FactsPrefix(d.id)})
-	return s, nil
+	return &stateReader{manifest: m, hash: newStateHash(encoded), acks: make(map[crdt.Author]*ack)}, nil
 }
 
-func (d *Dataset) epoch() uint32 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.care.epoch
-}
-
-// appliedHead is the id of the entry that ends where the objects are.
-func (l logState) appliedHead(r datastore.Reader, id DatasetID, a crdt.Author) (EntryID, error) {
-	switch l.applied {
-	case l.have:
-		return l.head, nil
-	case l.cut:
-		return l.cutHead, nil
+// rows takes the next frame of rows.
+func (s *stateReader) rows(packed []byte) error {
+	if len(packed) == 0 {
+		return fmt.Errorf("%w: empty rows", ErrMalformed)
 	}
-	key := a.Bytes()
-	raw, err := r.Get(datastore.EntryKey(id, key[:], l.applied))
+	rows, err := unpack(packed[0], packed[1:])
 	if err != nil {
-		return EntryID{}, fmt.Errorf("entry of %s at %d: %w", a, l.applied, err)
+		return fmt.Errorf("%w: rows: %w", ErrMalformed, err)
 	}
-	return storedID(raw)
-}
-
-func (s *stateSource) close() { s.view.Close() }
-
-// chunk makes the next rows, encoded and packed; nil at the end.
-func (s *stateSource) chunk() ([]byte, error) {
-	var rows []byte
-	n := 0
-	add := func(table byte, key, value []byte) bool {
-		full := append([]byte{table}, key...)
-		rows = appendRow(rows, s.last, full, value)
-		s.last = full
-		n++
-		return len(rows) < stateChunk
+	last, n, err := eachRow(rows, s.last, s.row)
+	if err != nil {
+		return err
 	}
-	for len(s.parts) > 0 && len(rows) < stateChunk {
-		p := &s.parts[0]
-		if p.prefix == nil {
-			i := 0
-			for i < len(p.given) && add(p.table, p.given[i].key, p.given[i].value) {
-				i++
-			}
-			if p.given = p.given[min(i+1, len(p.given)):]; len(p.given) == 0 {
-				s.parts = s.parts[1:]
-			}
-			continue
-		}
-		start := p.next
-		if start == nil {
-			start = p.prefix
-		}
-		full := false
-		if err := s.view.Scan(start, datastore.After(p.prefix), func(k, v []byte) bool {
-			if !add(p.table, k[len(p.prefix):], v) {
-				p.next = append(append([]byte(nil), k...), 0)
-				full = true
-			}
-			return !full
-		}); err != nil {
-			return nil, err
-		}
-		if !full {
-			s.parts = s.parts[1:]
-		}
-	}
-	if n == 0 {
-		return nil, nil
-	}
+	s.last = last
 	s.hash.add(rows, n)
-	codec, packed := pack(rows)
-	return append([]byte{codec}, packed...), nil
+	return nil
 }
 
-func (s *stateSource) seal() []byte { return s.hash.seal(s.key) }
+func (s *stateReader) row(r stateRow) error {
+	if len(r.key) == 0 {
+		return fmt.Errorf("%w: row without a table", ErrMalformed)
+	}
+	table, key := r.key[0], r.key[1:]
+	switch table {
+	case stateAcks:
+		a, err := crdt.AuthorFromBytes(key)
+		if err == nil {
+			s.acks[a], err = decodeAck(r.value)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	case stateModules:
+		if s.module != nil {
+			return s.module(bytes.Clone(key), bytes.Clone(r.value))
+		}
+	case stateObjects:
+		key, slot := splitObject(key)
+		if key == nil {
+			return fmt.Errorf("%w: object row", ErrMalformed)
+		}
+		if !bytes.Equal(key, s.open.key) {
+			if err := s.close(); err != nil {
+				return err
+			}
+			s.open = objectRows{key: bytes.Clone(key)}
+		}
+		s.open.rows = append(s.open.rows, stateRow{bytes.Clone(slot), bytes.Clone(r.value)})
+	case stateFacts:
+		if len(s.facts) > 3*MaxDeps {
+			return fmt.Errorf("%w: too many facts", ErrMalformed)
+		}
+		s.facts = append(s.facts, stateRow{bytes.Clone(key), bytes.Clone(r.value)})
+	}
+	return nil // a table of a later version
+}
+
+// close hands over the object whose rows have all come.
+func (s *stateReader) close() error {
+	o := s.open
+	s.open = objectRows{}
+	if o.key == nil {
+		return nil
+	}
+	return s.object(o)
+}
+
+// end checks the seal, and what only the whole state can show.
+func (s *stateReader) end(seal []byte) error {
+	if err := s.hash.check(seal, s.manifest.author); err != nil {
+		return err
+	}
+	for a, l := range s.manifest.logs {
+		if k := s.acks[a]; k == nil || k.upto > l.have {
+			return fmt.Errorf("%w: state without the ack of %s", ErrMalformed, a)
+		}
+	}
+	return s.close()
+}

@@ -1,0 +1,159 @@
+package replica
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// stateSource makes a state from a pinned view of the store.
+type stateSource struct {
+	view     *datastore.View
+	manifest []byte
+	hash     *stateHash
+	key      ed25519.PrivateKey
+	parts    []statePart
+	ended    bool   // the seal was sent
+	last     []byte // key of the last row made
+}
+
+// statePart is a table of the state: rows of the view under a prefix, or given
+// ones.
+type statePart struct {
+	table  byte
+	prefix []byte
+	given  []stateRow
+	next   []byte // where to go on under prefix; nil at first
+}
+
+// newState pins the dataset as it is on disk now. modules are included in a
+// file. Close it.
+func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
+	view, err := d.r.store.View()
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			view.Close()
+		}
+	}()
+	logs, err := readLogs(view, d.id)
+	if err != nil {
+		return nil, err
+	}
+	space, err := readSpace(view, d.id)
+	if err != nil {
+		return nil, err
+	}
+	acks, _, err := readAcks(view, d.id, logs)
+	if err != nil {
+		return nil, err
+	}
+	m := manifest{
+		network: d.r.network, dataset: d.id, name: d.name, author: d.r.Author(), time: d.r.stamp(),
+		epoch: d.epoch(), logs: make(map[crdt.Author]logHead, len(logs)),
+	}
+	var ackRows []stateRow
+	for _, a := range slices.SortedFunc(maps.Keys(logs), crdt.Author.Compare) {
+		l := logs[a]
+		if l.applied == 0 {
+			continue
+		}
+		head, err := l.appliedHead(view, d.id, a)
+		if err != nil {
+			return nil, err
+		}
+		m.logs[a] = logHead{have: l.applied, head: head}
+		ackRows = append(ackRows, stateRow{a.Append(nil), acks[a].append(nil)})
+	}
+	s := &stateSource{view: view, manifest: m.encode(), key: d.r.key}
+	s.hash = newStateHash(s.manifest)
+	s.parts = []statePart{{table: stateAcks, given: ackRows}}
+	if modules {
+		s.parts = append(s.parts, statePart{table: stateModules, prefix: datastore.ModulesPrefix()})
+	}
+	s.parts = append(s.parts,
+		statePart{table: stateObjects, prefix: datastore.ObjectsPrefix(space)},
+		statePart{table: stateFacts, prefix: datastore.FactsPrefix(d.id)})
+	return s, nil
+}
+
+func (d *Dataset) epoch() uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.care.epoch
+}
+
+// appliedHead is the id of the entry that ends where the objects are.
+func (l logState) appliedHead(r datastore.Reader, id DatasetID, a crdt.Author) (EntryID, error) {
+	switch l.applied {
+	case l.have:
+		return l.head, nil
+	case l.cut:
+		return l.cutHead, nil
+	}
+	key := a.Bytes()
+	raw, err := r.Get(datastore.EntryKey(id, key[:], l.applied))
+	if err != nil {
+		return EntryID{}, fmt.Errorf("entry of %s at %d: %w", a, l.applied, err)
+	}
+	return storedID(raw)
+}
+
+func (s *stateSource) close() { s.view.Close() }
+
+// chunk makes the next rows, encoded and packed; nil at the end.
+func (s *stateSource) chunk() ([]byte, error) {
+	var rows []byte
+	n := 0
+	add := func(table byte, key, value []byte) bool {
+		full := append([]byte{table}, key...)
+		rows = appendRow(rows, s.last, full, value)
+		s.last = full
+		n++
+		return len(rows) < stateChunk
+	}
+	for len(s.parts) > 0 && len(rows) < stateChunk {
+		p := &s.parts[0]
+		if p.prefix == nil {
+			i := 0
+			for i < len(p.given) && add(p.table, p.given[i].key, p.given[i].value) {
+				i++
+			}
+			if p.given = p.given[min(i+1, len(p.given)):]; len(p.given) == 0 {
+				s.parts = s.parts[1:]
+			}
+			continue
+		}
+		start := p.next
+		if start == nil {
+			start = p.prefix
+		}
+		full := false
+		if err := s.view.Scan(start, datastore.After(p.prefix), func(k, v []byte) bool {
+			if !add(p.table, k[len(p.prefix):], v) {
+				p.next = append(append([]byte(nil), k...), 0)
+				full = true
+			}
+			return !full
+		}); err != nil {
+			return nil, err
+		}
+		if !full {
+			s.parts = s.parts[1:]
+		}
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	s.hash.add(rows, n)
+	codec, packed := pack(rows)
+	return append([]byte{codec}, packed...), nil
+}
+
+func (s *stateSource) seal() []byte { return s.hash.seal(s.key) }
