@@ -65,28 +65,36 @@ func addOp(runs []OpRun, seq, width, count uint64) []OpRun {
 // entry's stamp, which those of the ops are usually close to. Groups with Raw
 // are encoded verbatim.
 func EncodeBody(groups []Group, author Author, firstSeq uint64, base HLC) ([]byte, error) {
-	b, err := encodeBody(groups, author, firstSeq, base)
-	if err != nil {
-		return nil, fmt.Errorf("crdt: encode body: %w", err)
-	}
-	return b, nil
+	b, _, err := EncodeBodyCut(groups, author, firstSeq, base)
+	return b, err
 }
 
-func encodeBody(groups []Group, author Author, firstSeq uint64, base HLC) ([]byte, error) {
+// EncodeBodyCut is EncodeBody, and says where the last group's text begins, if
+// it is one; otherwise the body's length. Numbers before and text behind are so
+// unlike that they compress better apart.
+func EncodeBodyCut(groups []Group, author Author, firstSeq uint64, base HLC) (body []byte, cut int, err error) {
+	body, text, err := encodeBody(groups, author, firstSeq, base)
+	if err != nil {
+		return nil, 0, fmt.Errorf("crdt: encode body: %w", err)
+	}
+	return body, len(body) - text, nil
+}
+
+func encodeBody(groups []Group, author Author, firstSeq uint64, base HLC) (body []byte, text int, err error) {
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("no ops")
+		return nil, 0, fmt.Errorf("no ops")
 	}
 	runs := make([][]OpRun, len(groups))
 	groups = slices.Clone(groups)
 	for i := range groups {
 		groups[i].Ops = Coalesce(groups[i].Family, groups[i].Ops, author)
 		if runs[i] = groups[i].runs(); len(runs[i]) == 0 {
-			return nil, fmt.Errorf("group without ops")
+			return nil, 0, fmt.Errorf("group without ops")
 		}
 	}
 	order, widths, ops, err := interleave(runs, firstSeq)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	b := appendUint([]byte{bodyVersion}, ops)
 	b = appendUint(b, uint64(len(groups)))
@@ -95,20 +103,21 @@ func encodeBody(groups []Group, author Author, firstSeq uint64, base HLC) ([]byt
 	for i := range groups {
 		g := &groups[i]
 		if len(g.Key) > MaxKey {
-			return nil, fmt.Errorf("key of %d bytes", len(g.Key))
+			return nil, 0, fmt.Errorf("key of %d bytes", len(g.Key))
 		}
 		section := g.Raw
+		text = 0
 		if g.Ops != nil {
-			if section, err = encodeSection(g.Family, g.Ops, author, base); err != nil {
-				return nil, err
+			if section, text, err = encodeSection(g.Family, g.Ops, author, base); err != nil {
+				return nil, 0, err
 			}
 		} else if g.Family.Known() {
-			return nil, fmt.Errorf("raw section of a known family")
+			return nil, 0, fmt.Errorf("raw section of a known family")
 		}
 		b = appendBytes(append(b, byte(g.Family)), g.Key)
 		b = appendBytes(b, section)
 	}
-	return b, nil
+	return b, text, nil
 }
 
 // columnRun is one run of a column.

@@ -22,14 +22,16 @@ import (
 	"math"
 )
 
-func encodeSection(f Family, ops []Op, author Author, base HLC) ([]byte, error) {
+// encodeSection also says how many bytes at the end are text.
+func encodeSection(f Family, ops []Op, author Author, base HLC) (section []byte, text int, err error) {
 	for i := range ops {
 		if err := ops[i].check(f, author); err != nil {
-			return nil, fmt.Errorf("%v op %d: %w", f, ops[i].Seq, err)
+			return nil, 0, fmt.Errorf("%v op %d: %w", f, ops[i].Seq, err)
 		}
 	}
 	if f == Sequence {
-		return appendSequenceOps(nil, ops, author), nil
+		section, text = appendSequenceOps(nil, ops, author)
+		return section, text, nil
 	}
 	var kinds []columnRun
 	for i := range ops {
@@ -38,13 +40,13 @@ func encodeSection(f Family, ops []Op, author Author, base HLC) ([]byte, error) 
 	b := appendColumn(nil, kinds)
 	switch f {
 	case GCounter, PNCounter:
-		return appendTotals(b, f, ops), nil
+		return appendTotals(b, f, ops), 0, nil
 	case LWWRegister, LWWMap:
-		return appendWrites(b, f, ops, base), nil
+		return appendWrites(b, f, ops, base), 0, nil
 	case ORSet:
-		return appendSetOps(b, ops, author), nil
+		return appendSetOps(b, ops, author), 0, nil
 	}
-	return nil, fmt.Errorf("%v is unknown", f)
+	return nil, 0, fmt.Errorf("%v is unknown", f)
 }
 
 func appendTotals(b []byte, f Family, ops []Op) []byte {

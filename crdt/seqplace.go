@@ -242,13 +242,18 @@ func (s *SequenceState) absorb(q, p *piece) bool {
 	return true
 }
 
-// rejoin undoes a cut between two pieces alike if nothing came between, or
-// what did is gone.
+// chained reports whether p goes on where q ends, as if cut from it, and
+// nothing came between.
+func chained(q, p *piece) bool {
+	return q != nil && p != nil && q.leaf != nil && p.leaf != nil &&
+		q.author == p.author && q.end() == p.seq && p.left == q.last() && p.right == q.right &&
+		len(q.rightKids) == 1 && q.rightKids[0] == p && len(p.leftKids) == 0
+}
+
+// rejoin undoes a cut between two pieces alike.
 func (s *SequenceState) rejoin(q, p *piece) bool {
-	if q == nil || p == nil || q.epoch != p.epoch || q.leaf == nil || p.leaf == nil ||
-		q.author != p.author || q.end() != p.seq || p.left != q.last() || p.right != q.right ||
-		len(q.rightKids) != 1 || q.rightKids[0] != p || len(p.leftKids) != 0 ||
-		q.spare > 0 && p.spare < p.n || len(q.vals.buf)+len(p.vals.buf) > maxPacked {
+	if !chained(q, p) || q.epoch != p.epoch || q.spare > 0 && p.spare < p.n ||
+		len(q.vals.buf)+len(p.vals.buf) > maxPacked {
 		return false
 	}
 	s.tree.remove(p)
@@ -261,5 +266,37 @@ func (s *SequenceState) rejoin(q, p *piece) bool {
 	q.spare += p.spare
 	q.rightKids = p.rightKids
 	q.leaf.count(p.n, p.visible())
+	return true
+}
+
+// shift moves the border between a visible piece and a deleted one, so that a
+// key held down neither cuts nor joins: it hides the last k elements of q, or
+// the first k of p. The other piece is deleted, in this epoch, and chained.
+func (s *SequenceState) shift(q, p *piece, k int) bool {
+	if !chained(q, p) || q.deleted == p.deleted || q.epoch+p.epoch != s.epoch || q.spare > 0 {
+		return false
+	}
+	shown := q
+	if q.deleted {
+		shown = p
+	}
+	if k >= shown.n {
+		return false
+	}
+	s.bytes -= shown.valueBytes()
+	if q.deleted {
+		p.vals = p.vals.cut(k)
+		p.seq, p.n, q.n = p.seq+uint64(k), p.n-k, q.n+k
+		q.leaf.count(k, 0)
+		p.leaf.count(-k, -k)
+	} else {
+		q.vals.cut(q.n - k)
+		p.seq, p.n, q.n = p.seq-uint64(k), p.n+k, q.n-k
+		q.leaf.count(-k, -k)
+		p.leaf.count(k, 0)
+	}
+	p.left = q.last()
+	s.bytes += shown.valueBytes()
+	s.visible -= k
 	return true
 }

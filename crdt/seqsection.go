@@ -39,7 +39,7 @@ type seqColumns struct {
 	lefts, rights, ends, lens          []uint64
 }
 
-func appendSequenceOps(b []byte, ops []Op, author Author) []byte {
+func appendSequenceOps(b []byte, ops []Op, author Author) (section []byte, text int) {
 	w := seqWriter{t: newAuthorTable(author), g: newGuesser(ops, author)}
 	var vals [][]byte
 	next := uint64(0) // after a deletion, the number behind it
@@ -66,7 +66,9 @@ func appendSequenceOps(b []byte, ops []Op, author Author) []byte {
 			b = appendUint(b, n)
 		}
 	}
-	return appendValues(b, vals)
+	n := len(b)
+	b = appendValues(b, vals)
+	return b, len(b) - n
 }
 
 // seqWriter gathers the columns of a section.

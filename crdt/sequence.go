@@ -169,6 +169,11 @@ func (s *SequenceState) Apply(author Author, op *Op, ctx Version) (bool, error) 
 		return true, nil
 	}
 	p := &piece{author: author, seq: op.Seq, left: s.origin(op.Left, ctx), right: s.origin(op.Right, ctx)}
+	size := 0
+	for _, v := range op.Values {
+		size += len(v)
+	}
+	p.vals.buf = make([]byte, 0, min(size, maxPacked))
 	for _, v := range op.Values {
 		if len(p.vals.buf)+len(v) > maxPacked {
 			changed = s.join(p, seen) || changed
@@ -302,6 +307,12 @@ func (s *SequenceState) delete(r DotRun, seen uint64) bool {
 
 // hide deletes the elements from seq to end of a visible piece.
 func (s *SequenceState) hide(p *piece, seq, end uint64) {
+	s.rows.touch(p.author, seq, end)
+	x := s.indexOf(p.author)
+	switch k := int(end - seq); {
+	case seq == p.seq && s.shift(x.find(seq-1), p, k), end == p.end() && s.shift(p, x.find(end), k):
+		return
+	}
 	p = s.cutBefore(p, int(seq-p.seq))
 	s.cutBefore(p, int(end-p.seq))
 	s.bytes -= p.valueBytes()
@@ -311,8 +322,6 @@ func (s *SequenceState) hide(p *piece, seq, end uint64) {
 		p.leaf.count(0, -p.n)
 		s.visible -= p.n
 	}
-	s.rows.touch(p.author, seq, end)
-	x := s.indexOf(p.author)
 	if q := x.find(seq - 1); s.rejoin(q, p) {
 		p = q
 	}

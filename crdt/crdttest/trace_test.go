@@ -316,6 +316,55 @@ func TestOrderOracle(t *testing.T) {
 	t.Logf("%d histories", len(histories))
 }
 
+// BenchmarkPeer takes in the bodies of one author's text: decode, apply, and
+// flush the rows after each.
+func BenchmarkPeer(b *testing.B) {
+	const perBody = 2500 // edits
+	var tr trace
+	readTrace(b, "automerge-paper.json.gz", &tr)
+	r := NewReplica(crdt.Sequence, Author("a"))
+	type body struct {
+		bytes        []byte
+		first, count uint64
+	}
+	var bodies []body
+	size := 0
+	for i := 0; i < len(tr.Txns); i += perBody {
+		var patches []patch
+		for _, tx := range tr.Txns[i:min(i+perBody, len(tr.Txns))] {
+			patches = append(patches, tx.Patches...)
+		}
+		e := edit(b, r, patches)
+		raw, err := crdt.EncodeBody([]crdt.Group{{Family: crdt.Sequence, Ops: e.Ops}}, e.Author, e.First, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bodies = append(bodies, body{raw, e.First, e.Count})
+		size += len(raw)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		far := NewReplica(crdt.Sequence, Author("b"))
+		for _, x := range bodies {
+			groups, err := crdt.DecodeBody(x.bytes, r.Author, x.first, x.count, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := range groups[0].Ops {
+				if _, err := far.Object.Apply(r.Author, &groups[0].Ops[i], far.Version); err != nil {
+					b.Fatal(err)
+				}
+			}
+			far.Version[r.Author] = x.first + x.count - 1
+			far.Object.Flush(func(_, _ []byte) {}, func([]byte) {})
+		}
+		if text(far.Object) != tr.EndContent {
+			b.Fatal("wrong text")
+		}
+	}
+	b.ReportMetric(float64(size), "body-bytes")
+}
+
 // BenchmarkTrace replays one author's text, edit by edit.
 func BenchmarkTrace(b *testing.B) {
 	for _, name := range []string{"automerge-paper", "sveltecomponent"} {
