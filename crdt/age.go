@@ -15,9 +15,10 @@ type Horizon struct {
 	Before HLC // maps: only tombstones below it, so that no stamp from the future becomes the floor
 
 	// Sequences. Epochs are counted by each replica for itself, from 1, and
-	// are not on the wire: Merge gives what it deletes the epoch of here.
+	// mean nothing to another: Merge gives what it deletes the epoch of here,
+	// while foreign rows, once loaded, keep those they say.
 	Epoch uint32 // of deletions from now on
-	Dead  uint32 // elements deleted up to this epoch are never again the origin of a local insert
+	Dead  uint32 // elements deleted up to this epoch, below Epoch, are never again the origin of a local insert
 	Gone  uint32 // those deleted up to this one may be dropped; at most Dead
 }
 

@@ -25,7 +25,8 @@ const firstEpoch = 1
 
 // Age drops deleted elements; see Object.
 func (s *SequenceState) Age(h Horizon) (dropped, left int) {
-	s.epoch, s.dead = max(s.epoch, h.Epoch), max(s.dead, h.Dead)
+	s.epoch = max(s.epoch, h.Epoch)
+	s.dead = max(s.dead, min(h.Dead, s.epoch-1)) // this epoch is not over
 	s.settleWithout(h.Stable.Covers)
 	for a := range s.graves {
 		dropped += s.forgetGraves(a, h.Stable[a])

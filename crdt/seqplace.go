@@ -34,14 +34,20 @@ func (s *SequenceState) at(d Dot) (*piece, int) {
 	return p, int(d.Seq - p.seq)
 }
 
-// missing returns the origin p has to wait for, if any.
+// missing returns the origin p has to wait for, if any. For one that will not
+// come the start or the end takes its place: no honest author names an element
+// that may be forgotten.
 func (s *SequenceState) missing(p *piece) (Dot, bool) {
-	for _, d := range [...]Dot{p.left, p.right} {
+	for _, d := range [...]*Dot{&p.left, &p.right} {
 		if d.IsZero() {
 			continue
 		}
-		if q, _ := s.at(d); q == nil || q.leaf == nil {
-			return d, true
+		switch q, _ := s.at(*d); {
+		case q == nil && s.ctx.Covers(*d):
+			*d = Dot{}
+			s.rows.touch(p.author, p.seq, p.end())
+		case q == nil || q.leaf == nil:
+			return *d, true
 		}
 	}
 	return Dot{}, false

@@ -24,7 +24,8 @@ type SequenceState struct {
 	graves   runSet           // deleted, not held
 	rows     seqRows
 
-	epoch, dead uint32 // see Horizon
+	epoch, dead uint32  // see Horizon
+	ctx         Version // of the op that is being applied
 
 	visible int
 	pieces  int
@@ -168,7 +169,9 @@ func (s *SequenceState) Apply(author Author, op *Op, ctx Version) (bool, error) 
 	if seen < op.Seq && s.typed(author, op) {
 		return true, nil
 	}
-	p := &piece{author: author, seq: op.Seq, left: s.origin(op.Left, ctx), right: s.origin(op.Right, ctx)}
+	s.ctx = ctx
+	defer func() { s.ctx = nil }()
+	p := &piece{author: author, seq: op.Seq, left: op.Left, right: op.Right}
 	size := 0
 	for _, v := range op.Values {
 		size += len(v)
@@ -177,21 +180,12 @@ func (s *SequenceState) Apply(author Author, op *Op, ctx Version) (bool, error) 
 	for _, v := range op.Values {
 		if len(p.vals.buf)+len(v) > maxPacked {
 			changed = s.join(p, seen) || changed
-			p = &piece{author: author, seq: p.end(), left: p.last(), right: p.right}
+			p = &piece{author: author, seq: p.end(), left: p.last(), right: op.Right}
 		}
 		p.vals.push(p.n, v)
 		p.n++
 	}
 	return s.join(p, seen) || changed, nil
-}
-
-// origin returns d, or none if d will not come: then the start or the end
-// takes its place. No honest author names an element that may be forgotten.
-func (s *SequenceState) origin(d Dot, ctx Version) Dot {
-	if p, _ := s.at(d); p == nil && ctx.Covers(d) {
-		return Dot{}
-	}
-	return d
 }
 
 // typed is the fast path of join, for an op that goes on where the last one
