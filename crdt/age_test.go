@@ -46,6 +46,24 @@ func TestAgeTypingBesideTheDead(t *testing.T) {
 	}
 }
 
+// What was spare is needed again once somebody hangs on it who did not know.
+func TestAgeTypingBesideTheLate(t *testing.T) {
+	a, b, v, s := testAuthor("a"), testAuthor("b"), Version{}, newSequence()
+	apply(t, s, a, v, s.InsertAt(0, chars("1")))
+	apply(t, s, a, v, s.InsertAt(1, chars("x")))
+	late := s.InsertAt(2, chars("2"))
+	apply(t, s, a, v, s.DeleteRange(1, 1))
+	s.Age(Horizon{Stable: v, Epoch: 2, Dead: 1})
+	if op := s.InsertAt(1, chars("+")); op.Left != (Dot{a, 1}) || !op.Right.IsZero() {
+		t.Errorf("origins %v and %v: a dead element is named", op.Left, op.Right)
+	}
+	apply(t, s, b, v, late)
+	apply(t, s, a, v, s.InsertAt(1, chars("+")))
+	if got, want := s.text(), "1+2"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestAgeSequence(t *testing.T) {
 	a, v, s, rows := testAuthor("a"), Version{}, newSequence(), stored{}
 	for i := range 1000 {

@@ -1,7 +1,6 @@
 package crdt
 
-// Authors and dots inside a section, a row or a delta, where few authors occur
-// often.
+// Authors and dots inside a section or a row, where few authors occur often.
 //
 // Table: | count varint | count × author 40 |
 // Dot:   | ref varint | place zigzag |, only the ref if it is 0
@@ -10,9 +9,9 @@ package crdt
 //	ref 1      the author whose op or span this is; place = base - seq, where
 //	           base is the number of that op or span
 //	ref 2+i    author i of the table; place = seq - the last seq it was used with
-
-// Authors stand in the order of their first use; each is used, once at least.
 //
+// Authors stand in the order of their first use, and every one is used.
+
 // authorTable is filled by encoding dots, or read before decoding them.
 type authorTable struct {
 	own   Author // of ref 1

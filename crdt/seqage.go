@@ -32,10 +32,13 @@ func (s *SequenceState) Age(h Horizon) (dropped, left int) {
 		dropped += s.forgetGraves(a, h.Stable[a])
 		left += len(s.graves[a])
 	}
-	if s.markSpare(min(h.Gone, s.dead)) {
+	gone := min(h.Gone, s.dead)
+	if s.markSpare(gone) {
 		dropped += s.dropSpare()
 	}
-	s.markSpare(s.dead)
+	if gone < s.dead {
+		s.markSpare(s.dead)
+	}
 	s.each(func(p *piece) { left += p.n - p.visible() })
 	return dropped, left
 }
@@ -56,18 +59,22 @@ func (s *SequenceState) forgetGraves(a Author, last uint64) int {
 // markSpare finds the elements deleted up to an epoch that nothing else names,
 // but others of the kind; false if there are none.
 func (s *SequenceState) markSpare(epoch uint32) bool {
+	found := false
 	s.each(func(p *piece) {
 		p.spare = 0
 		if p.deleted && p.epoch <= epoch && p.leaf != nil {
-			p.spare = p.n
+			p.spare, found = p.n, true
 		}
 	})
+	if !found {
+		return false
+	}
 	s.each(func(p *piece) {
 		if p.spare == 0 {
 			s.need(p.left, p.right)
 		}
 	})
-	found := false
+	found = false
 	s.each(func(p *piece) { found = found || p.spare > 0 })
 	return found
 }
