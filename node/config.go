@@ -32,6 +32,11 @@ type Config struct {
 	Observability string // host:port; "" = off
 	Pprof         bool   // serve /debug/pprof there too
 
+	// How much of the log of each dataset is kept for peers that come back; 0 =
+	// replica.DefaultRetention.
+	HistoryAge  time.Duration
+	HistorySize uint64 // bytes
+
 	ShutdownTimeout time.Duration
 	Version         string // of the build
 }
@@ -61,6 +66,9 @@ func (c *Config) Validate() error {
 		if _, err := p2p.ParsePeer(s); err != nil {
 			return err
 		}
+	}
+	if c.HistoryAge < 0 {
+		return fmt.Errorf("history-age: %v is negative", c.HistoryAge)
 	}
 	if c.ShutdownTimeout < 0 {
 		return fmt.Errorf("shutdown-timeout: %v is negative", c.ShutdownTimeout)

@@ -54,12 +54,8 @@ func (d *Data) find(dataset, family string) (*replica.Dataset, crdt.Family, erro
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: family %q: want gcounter, pncounter, lww-register, lww-map, orset or rga", api.ErrUsage, family)
 	}
-	for _, x := range d.r.Datasets() {
-		if x.Name() == dataset {
-			return x, f, nil
-		}
-	}
-	return nil, 0, fmt.Errorf("dataset %q: %w: this node does not hold it; start it with --dataset %s", dataset, api.ErrNotFound, dataset)
+	x, err := d.dataset(dataset)
+	return x, f, err
 }
 
 // Get reads an object.

@@ -267,9 +267,15 @@ func (n *Node) Status() api.Status {
 	for _, d := range n.state.replica.Datasets() {
 		digest := d.Digest()
 		x := api.Dataset{Name: d.Name(), Digest: hex.EncodeToString(digest[:8])}
-		for _, seq := range d.Version() {
-			x.Ops += seq
+		for _, m := range d.Members() {
+			if m.Ops == 0 {
+				continue
+			}
+			x.Ops += m.Ops
 			x.Authors++
+			if m.Forked {
+				x.Forked = append(x.Forked, authorName(m.Author))
+			}
 		}
 		s.Datasets = append(s.Datasets, x)
 	}

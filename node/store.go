@@ -45,6 +45,7 @@ func openState(cfg *Config, why purpose, mesh replica.Mesh, key ed25519.PrivateK
 	}
 	r, err := replica.Open(replica.Options{
 		Store: store, Key: key, Network: replica.OpenNetwork(cfg.Network), Mesh: mesh, Log: log,
+		Place: place(cfg.file(storeDir)), Retention: replica.Retention{Age: cfg.HistoryAge, Bytes: int64(cfg.HistorySize)},
 	})
 	if err == nil && !cfg.NoSync && why != toRead {
 		for _, name := range cfg.Datasets {

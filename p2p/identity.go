@@ -63,7 +63,12 @@ func newIdentity(file string) (ed25519.PrivateKey, error) {
 
 // PeerID is the name of the node with this key.
 func PeerID(key ed25519.PrivateKey) (string, error) {
-	pub, err := crypto.UnmarshalEd25519PublicKey(key.Public().(ed25519.PublicKey))
+	return PublicPeerID(key.Public().(ed25519.PublicKey))
+}
+
+// PublicPeerID is the peer ID of an Ed25519 public key.
+func PublicPeerID(key ed25519.PublicKey) (string, error) {
+	pub, err := crypto.UnmarshalEd25519PublicKey(key)
 	if err != nil {
 		return "", fmt.Errorf("p2p: peer id: %w", err)
 	}

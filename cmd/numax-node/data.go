@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
@@ -22,6 +23,11 @@ import (
 type dataAccess interface {
 	Get(ctx context.Context, dataset, family, key string) (api.Value, error)
 	Change(ctx context.Context, c api.Change) (api.Value, error)
+	Snapshot(ctx context.Context, dataset string, w io.Writer) error
+	Export(ctx context.Context, dataset string, w io.Writer) error
+	Import(ctx context.Context, dataset string, r io.Reader) (api.Imported, error)
+	Members(ctx context.Context, dataset string) ([]api.Member, error)
+	Forget(ctx context.Context, dataset, name string) (api.Member, error)
 }
 
 func newData() *cobra.Command {
@@ -38,7 +44,7 @@ func newData() *cobra.Command {
 		dataChange("inc", "inc FAMILY KEY [N]", "Add N (default 1) to a counter; a pncounter takes a negative N, after --", 2, 3),
 		dataChange("add", "add FAMILY KEY VALUE", "Add an element to a set, or to the end of a sequence", 3, 3),
 		dataChange("remove", "remove FAMILY KEY WHAT", "Remove an element of a set, a field of a map, or the nth of a sequence", 3, 3),
-		dataWatch(),
+		dataWatch(), dataExport(), dataImport(),
 	)
 	return cmd
 }
@@ -63,6 +69,9 @@ func addObject(cmd *cobra.Command) {
 	addJSON(cmd)
 }
 
+// readOnly are the commands that begin nothing in a directory without a node.
+var readOnly = []string{"get", "export", "create", "ls"}
+
 // open finds the running node or opens the data directory.
 func open(cmd *cobra.Command) (a dataAccess, dataset string, done func() error, err error) {
 	s, err := loadSettings(cmd.Flags())
@@ -78,7 +87,7 @@ func open(cmd *cobra.Command) (a dataAccess, dataset string, done func() error, 
 	if errors.Is(err, api.ErrNotRunning) {
 		var d *node.Data
 		var closer io.Closer
-		if d, closer, err = node.OpenData(cfg, cmd.Name() == "get"); err == nil {
+		if d, closer, err = node.OpenData(cfg, slices.Contains(readOnly, cmd.Name())); err == nil {
 			return offlineData{d}, dataset, closer.Close, nil
 		}
 		if errors.Is(err, node.ErrInUse) { // a node that has just come up?
@@ -106,6 +115,10 @@ type offlineData struct{ *node.Data }
 
 func (o offlineData) Get(_ context.Context, dataset, family, key string) (api.Value, error) {
 	return o.Data.Get(dataset, family, key)
+}
+
+func (o offlineData) Members(_ context.Context, dataset string) ([]api.Member, error) {
+	return o.Data.Members(dataset)
 }
 
 func printValue(cmd *cobra.Command, v api.Value) error {

@@ -47,7 +47,7 @@ func newRun() *cobra.Command {
 		Short: "Start a node and call a module once, then serve until stopped or settled",
 		Args:  exactly(1, "MODULE: the .wasm file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			size, err := parseSize(memory)
+			size, err := parseSize("memory", memory, 4<<30)
 			if err != nil {
 				return err
 			}
@@ -142,8 +142,8 @@ func (r *moduleRun) act(ctx context.Context) error {
 	return runErr
 }
 
-// parseSize reads 64MiB, 1GiB, 65536.
-func parseSize(s string) (uint64, error) {
+// parseSize reads 64MiB, 1GiB, 65536, for a setting.
+func parseSize(what, s string, most uint64) (uint64, error) {
 	units := []struct {
 		suffix string
 		bytes  uint64
@@ -154,10 +154,10 @@ func parseSize(s string) (uint64, error) {
 			continue
 		}
 		n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 64)
-		if err != nil || n == 0 || n > (4<<30)/u.bytes {
+		if err != nil || n == 0 || n > most/u.bytes {
 			break
 		}
 		return n * u.bytes, nil
 	}
-	return 0, usagef("memory %q: want a size of at most 4GiB such as 64MiB", s)
+	return 0, usagef("%s %q: want a size of at most %dGiB such as 64MiB", what, s, most>>30)
 }

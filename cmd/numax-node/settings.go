@@ -32,6 +32,8 @@ type settings struct {
 	API             string        `koanf:"api" toml:"api"`
 	Observability   string        `koanf:"observability-listen" toml:"observability-listen"`
 	Pprof           bool          `koanf:"pprof" toml:"pprof"`
+	HistoryAge      time.Duration `koanf:"history-age" toml:"history-age"`
+	HistorySize     string        `koanf:"history-size" toml:"history-size"`
 	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" toml:"shutdown-timeout"`
 	LogLevel        string        `koanf:"log-level" toml:"log-level"`
 	LogFormat       string        `koanf:"log-format" toml:"log-format"`
@@ -57,6 +59,8 @@ var table = []setting{
 	{"api", "", "`host:port` of the API, or off (default 127.0.0.1:8420 or any free port)"},
 	{"observability-listen", "", "`host:port` for /health, /ready and /metrics (default off)"},
 	{"pprof", false, "serve /debug/pprof on the observability address too"},
+	{"history-age", 7 * 24 * time.Hour, "how long a dataset's log is kept for nodes that come back; later ones get the whole state"},
+	{"history-size", "256MiB", "`size` of a dataset's log above which it is cut sooner, down to the last hour"},
 	{"shutdown-timeout", 30 * time.Second, "how long a graceful stop may take"},
 	{"log-level", "info", "debug, info, warn or error"},
 	{"log-format", "text", "text or json"},
@@ -270,7 +274,12 @@ func editDistance(a, b string) int {
 
 // node is the configuration of a node, checked.
 func (s *settings) node() (node.Config, error) {
+	history, err := parseSize("history-size", s.HistorySize, 1<<40)
+	if err != nil {
+		return node.Config{}, err
+	}
 	c := node.Config{
+		HistoryAge: s.HistoryAge, HistorySize: history,
 		Data: s.Data, Listen: s.Listen, Bootstrap: s.Bootstrap, Network: s.Network, Datasets: s.Dataset,
 		MDNS: !s.NoMDNS, Offline: s.Offline, NoSync: s.NoSync, API: s.API,
 		Observability: s.Observability, Pprof: s.Pprof, ShutdownTimeout: s.ShutdownTimeout, Version: version,

@@ -50,8 +50,13 @@ func printStatus(s api.Status) error {
 	if s.Rejected > 0 {
 		fmt.Fprintf(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
 	}
-	if s.Forks > 0 {
-		fmt.Fprintf(w, "forks\t%d entries contradict their author's log: two nodes share one identity and data\n", s.Forks)
+	for _, d := range s.Datasets {
+		for _, f := range d.Forked {
+			fmt.Fprintf(w, "FORKED\t%s: %s signed two logs (a copied or restored data directory?); nothing more is taken from it\n", d.Name, f)
+		}
+		if len(d.Forked) > 0 {
+			fmt.Fprintf(w, "\tpeers may hold different halves: numax-node dataset resync --dataset %s --from PEER takes over the state of one\n", d.Name)
+		}
 	}
 	if s.Failure != "" {
 		fmt.Fprintf(w, "FAILING\t%s\n", s.Failure)

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -22,10 +23,17 @@ const MaxDatasetName = 128
 
 const replicaIDSize = 8
 
-var infoReplicaID = datastore.InfoKey("replica")
+var (
+	infoReplicaID = datastore.InfoKey("replica")
+	infoPlace     = datastore.InfoKey("place")
+)
 
 // Options of Open. Store, Key and Network are required.
 type Options struct {
+	// Place names where the store is. If it is another than the store was last
+	// opened at, the store is a copy, and goes on as a new author.
+	Place []byte
+
 	Store     *datastore.Store
 	Key       ed25519.PrivateKey // this node's identity; signs its entries
 	Network   NetworkID
@@ -92,7 +100,7 @@ func Open(o Options) (*Replica, error) {
 	}
 	r.queue.init()
 	r.kv.init(r)
-	if err := r.loadAuthor(); err != nil {
+	if err := r.loadAuthor(o.Place); err != nil {
 		return nil, fmt.Errorf("replica: open: %w", err)
 	}
 	names := make(map[DatasetID]string)
@@ -131,21 +139,39 @@ func Open(o Options) (*Replica, error) {
 	return r, nil
 }
 
-func (r *Replica) loadAuthor() error {
+// loadAuthor goes on as the store's author, or as a new one if the store is new
+// or is not where it was.
+func (r *Replica) loadAuthor(place []byte) error {
 	id, err := r.store.Get(infoReplicaID)
-	if errors.Is(err, datastore.ErrNotFound) {
-		var b datastore.Batch
-		r.newAuthor(&b)
-		return r.store.Write(&b)
-	}
-	if err != nil {
+	fresh := errors.Is(err, datastore.ErrNotFound)
+	if err != nil && !fresh {
 		return err
 	}
-	if len(id) != replicaIDSize {
+	if !fresh && len(id) != replicaIDSize {
 		return fmt.Errorf("replica id of %d bytes: %w", len(id), datastore.ErrDamaged)
 	}
-	r.author = r.authorOf(id)
-	return nil
+	last, err := r.store.Get(infoPlace)
+	if err != nil && !errors.Is(err, datastore.ErrNotFound) {
+		return err
+	}
+	copied := len(last) > 0 && len(place) > 0 && !bytes.Equal(last, place)
+	if !fresh {
+		r.author = r.authorOf(id)
+	}
+	var b datastore.Batch
+	if len(place) > 0 && !bytes.Equal(last, place) {
+		b.Put(infoPlace, place)
+	}
+	if fresh || copied {
+		r.newAuthor(&b)
+	}
+	if copied {
+		r.log.Warn("the data directory was copied, moved or restored: writing on as a new replica")
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return r.store.Write(&b)
 }
 
 func (r *Replica) authorOf(replicaID []byte) crdt.Author {

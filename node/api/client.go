@@ -75,8 +75,8 @@ func Dial(dir string) (*Client, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
-	var r io.Reader
-	if body != nil {
+	r, raw := body.(io.Reader)
+	if body != nil && !raw {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("api: %w", err)
@@ -152,6 +152,49 @@ func (c *Client) Get(ctx context.Context, dataset, family, key string) (Value, e
 // Change applies a change, and returns the value after it.
 func (c *Client) Change(ctx context.Context, change Change) (Value, error) {
 	return fetch[Value](ctx, c, "POST", "/v1/data", nil, change)
+}
+
+// Snapshot writes a dataset as one file to w.
+func (c *Client) Snapshot(ctx context.Context, dataset string, w io.Writer) error {
+	return c.copy(ctx, "/v1/snapshot", dataset, w)
+}
+
+// Export writes a dataset's values to w, a line of JSON each.
+func (c *Client) Export(ctx context.Context, dataset string, w io.Writer) error {
+	return c.copy(ctx, "/v1/export", dataset, w)
+}
+
+func (c *Client) copy(ctx context.Context, path, dataset string, w io.Writer) error {
+	resp, err := c.do(ctx, "GET", path, url.Values{"dataset": {dataset}}, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("api: the answer broke off: %w", err)
+	}
+	return nil
+}
+
+// Import writes the values of an export.
+func (c *Client) Import(ctx context.Context, dataset string, r io.Reader) (Imported, error) {
+	return fetch[Imported](ctx, c, "POST", "/v1/import", url.Values{"dataset": {dataset}}, r)
+}
+
+// Members lists the authors of a dataset.
+func (c *Client) Members(ctx context.Context, dataset string) ([]Member, error) {
+	return fetch[[]Member](ctx, c, "GET", "/v1/members", url.Values{"dataset": {dataset}}, nil)
+}
+
+// Forget retires an author.
+func (c *Client) Forget(ctx context.Context, dataset, name string) (Member, error) {
+	return fetch[Member](ctx, c, "POST", "/v1/forget", url.Values{"dataset": {dataset}, "name": {name}}, nil)
+}
+
+// Resync makes a dataset's state that of a connected peer.
+func (c *Client) Resync(ctx context.Context, dataset, peer string) error {
+	_, err := fetch[struct{}](ctx, c, "POST", "/v1/resync", url.Values{"dataset": {dataset}, "peer": {peer}}, nil)
+	return err
 }
 
 // Watch calls changed with the value now and after each change until ctx ends.

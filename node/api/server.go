@@ -23,6 +23,12 @@ const maxRequest = 4 << 20
 //	GET  /v1/data?dataset=&family=&key=
 //	POST /v1/data            Change → Value
 //	GET  /v1/watch?dataset=&family=&key=   a Value a line, as it changes
+//	GET  /v1/snapshot?dataset=             a file
+//	GET  /v1/export?dataset=               an object a line
+//	POST /v1/import?dataset=               the same back → Imported
+//	GET  /v1/members?dataset=
+//	POST /v1/forget?dataset=&name=         → Member
+//	POST /v1/resync?dataset=&peer=
 func Handler(n Node, token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.Status(), nil) })
@@ -44,6 +50,29 @@ func Handler(n Node, token string) http.Handler {
 		reply(w, v, err)
 	})
 	mux.HandleFunc("GET /v1/watch", func(w http.ResponseWriter, r *http.Request) { watch(n, w, r) })
+	mux.HandleFunc("GET /v1/snapshot", func(w http.ResponseWriter, r *http.Request) {
+		stream(w, r, "application/octet-stream", n.Snapshot)
+	})
+	mux.HandleFunc("GET /v1/export", func(w http.ResponseWriter, r *http.Request) {
+		stream(w, r, "application/x-ndjson", n.Export)
+	})
+	mux.HandleFunc("POST /v1/import", func(w http.ResponseWriter, r *http.Request) {
+		done, err := n.Import(r.Context(), r.URL.Query().Get("dataset"), r.Body)
+		reply(w, done, err)
+	})
+	mux.HandleFunc("GET /v1/members", func(w http.ResponseWriter, r *http.Request) {
+		all, err := n.Members(r.URL.Query().Get("dataset"))
+		reply(w, all, err)
+	})
+	mux.HandleFunc("POST /v1/forget", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		m, err := n.Forget(r.Context(), q.Get("dataset"), q.Get("name"))
+		reply(w, m, err)
+	})
+	mux.HandleFunc("POST /v1/resync", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		reply(w, struct{}{}, n.Resync(r.Context(), q.Get("dataset"), q.Get("peer")))
+	})
 	if token == "" {
 		return mux
 	}
@@ -87,6 +116,35 @@ func watch(n Node, w http.ResponseWriter, r *http.Request) {
 	if !began && err != nil && !errors.Is(err, context.Canceled) {
 		reply(w, nil, err)
 	}
+}
+
+// stream answers with what write writes. What fails in the middle breaks the
+// connection off, so that nobody takes a part for the whole.
+func stream(w http.ResponseWriter, r *http.Request, kind string, write func(context.Context, string, io.Writer) error) {
+	out := &begun{w: w, kind: kind}
+	switch err := write(r.Context(), r.URL.Query().Get("dataset"), out); {
+	case err != nil && out.any:
+		panic(http.ErrAbortHandler)
+	case err != nil:
+		reply(w, nil, err)
+	default:
+		_, _ = out.Write(nil) // an empty answer has a type too
+	}
+}
+
+// begun is a response that is known to have begun.
+type begun struct {
+	w    http.ResponseWriter
+	kind string
+	any  bool
+}
+
+func (b *begun) Write(p []byte) (int, error) {
+	if !b.any {
+		b.any = true
+		b.w.Header().Set("Content-Type", b.kind)
+	}
+	return b.w.Write(p)
 }
 
 type failure struct {

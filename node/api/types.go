@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -30,6 +31,44 @@ type Node interface {
 	// Watch calls changed with the object's value now and after each change,
 	// until ctx ends or changed returns an error.
 	Watch(ctx context.Context, dataset, family, key string, changed func(Value) error) error
+	// Snapshot writes a dataset as one file, Export its values as lines of JSON.
+	Snapshot(ctx context.Context, dataset string, w io.Writer) error
+	Export(ctx context.Context, dataset string, w io.Writer) error
+	// Import writes the values of an export.
+	Import(ctx context.Context, dataset string, r io.Reader) (Imported, error)
+	// Members are the authors of a dataset; Forget retires one.
+	Members(dataset string) ([]Member, error)
+	Forget(ctx context.Context, dataset, name string) (Member, error)
+	// Resync makes a dataset's state that of a connected peer.
+	Resync(ctx context.Context, dataset, peer string) error
+}
+
+// Snapshot is what a snapshot file says of itself.
+type Snapshot struct {
+	File    string    `json:"file,omitempty"`
+	Bytes   int64     `json:"bytes,omitempty"`
+	Dataset string    `json:"dataset"`
+	Network string    `json:"network"` // the first bytes of its id
+	Time    time.Time `json:"time"`
+	By      string    `json:"by"` // who made and signed it
+	Authors int       `json:"authors"`
+	Ops     uint64    `json:"ops"`
+	Rows    uint64    `json:"rows,omitempty"` // if it was read to the end
+}
+
+// Imported is what an import did.
+type Imported struct {
+	Changed int `json:"changed"` // objects
+	Left    int `json:"left"`    // objects that had the value, or could not get it
+}
+
+// Member is an author of a dataset: a node, or one of the lives of a node.
+type Member struct {
+	Name    string `json:"name"` // peer id / replica id
+	Self    bool   `json:"self"`
+	Ops     uint64 `json:"ops"`
+	Retired bool   `json:"retired"` // nobody waits for it any more
+	Forked  bool   `json:"forked"`  // it signed two logs; nothing more is taken from it
 }
 
 // Status is what a node says of itself.
@@ -49,10 +88,11 @@ type Status struct {
 
 // Dataset is what a node holds of one dataset.
 type Dataset struct {
-	Name    string `json:"name"`
-	Ops     uint64 `json:"ops"` // in the log, of all authors
-	Authors int    `json:"authors"`
-	Digest  string `json:"digest"` // equal on nodes that hold the same log
+	Name    string   `json:"name"`
+	Ops     uint64   `json:"ops"` // in the log, of all authors
+	Authors int      `json:"authors"`
+	Digest  string   `json:"digest"`           // equal on nodes that hold the same log
+	Forked  []string `json:"forked,omitempty"` // authors that signed two logs
 }
 
 // Peer is a connected peer.

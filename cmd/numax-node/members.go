@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/numax-mesh/numax/node/api"
+)
+
+func newMembers() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "members", Short: "Show who writes to a dataset, and forget who is gone for good",
+		Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(membersList(), membersForget())
+	return cmd
+}
+
+func membersList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List the authors of a dataset", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, dataset, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			all, err := a.Members(cmd.Context(), dataset)
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(all)
+			}
+			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "MEMBER\tOPS\tSTATE")
+			for _, m := range all {
+				fmt.Fprintf(w, "%s\t%d\t%s\n", m.Name, m.Ops, memberState(m))
+			}
+			return w.Flush()
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func memberState(m api.Member) string {
+	switch {
+	case m.Self:
+		return "this node"
+	case m.Forked:
+		return "forked: signed two logs"
+	case m.Retired:
+		return "forgotten"
+	}
+	return ""
+}
+
+func membersForget() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "forget MEMBER", Short: "Wait no more for a member that is gone for good",
+		Long: "Wait no more for a member that is gone for good. Deleted fields and elements are kept until every member\n" +
+			"has heard of the deletion; one that never comes back holds that up. MEMBER is a name of members ls, or the\n" +
+			"end of one. If the device does come back, give it a new --data directory.",
+		Args: exactly(1, "MEMBER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, dataset, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			m, err := a.Forget(cmd.Context(), dataset, args[0])
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(m)
+			}
+			_, err = fmt.Printf("forgot %s\n", m.Name)
+			return err
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func newDataset() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "dataset", Short: "Mend a dataset", Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(datasetResync())
+	return cmd
+}
+
+func datasetResync() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "resync --from PEER", Short: "Make the running node's state of a dataset that of a connected peer",
+		Long: "Make the running node's state of a dataset that of a connected peer: for when a member forked its log (see\n" +
+			"status) and nodes hold different halves. What this node's log has and the peer's state has not, stays.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			peer, err := cmd.Flags().GetString("from")
+			if err != nil || peer == "" {
+				return usagef("dataset resync: say from whom, with --from PEER: see numax-node peers")
+			}
+			s, err := loadSettings(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			c, err := dial(&s)
+			if err != nil {
+				return err
+			}
+			if err := c.Resync(cmd.Context(), s.Dataset[0], peer); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(map[string]string{"dataset": s.Dataset[0], "from": peer})
+			}
+			_, err = fmt.Printf("dataset %s is in the state of %s\n", s.Dataset[0], peer)
+			return err
+		},
+	}
+	cmd.Flags().String("from", "", "`peer id` of a connected peer")
+	addObject(cmd)
+	return cmd
+}

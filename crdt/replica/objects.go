@@ -1,0 +1,53 @@
+package replica
+
+import (
+	"context"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// objectsPage is how many objects are listed between two looks at the store.
+const objectsPage = 256
+
+// Objects calls visit for each object on disk whose family is known, in the
+// order of families and keys, until visit returns false. Objects that come into
+// being meanwhile may be left out; visit may read and change objects.
+func (d *Dataset) Objects(ctx context.Context, visit func(Object) bool) error {
+	if err := d.r.Sync(ctx); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	space := d.cache.space
+	d.mu.Unlock()
+	limit := datastore.After(datastore.ObjectsPrefix(space))
+	for from := datastore.ObjectsPrefix(space); from != nil; {
+		var page []Object
+		var next []byte
+		err := d.r.store.Scan(from, limit, func(k, _ []byte) bool {
+			f, key, _, ok := datastore.SplitObjectKey(k)
+			o := Object{crdt.Family(f), string(key)}
+			if !ok || !o.Family.Known() || len(page) > 0 && page[len(page)-1] == o {
+				return true
+			}
+			if len(page) == objectsPage {
+				next = append([]byte(nil), k...)
+				return false
+			}
+			page = append(page, o)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		for _, o := range page {
+			if !visit(o) {
+				return nil
+			}
+		}
+		if from = next; ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
