@@ -17,9 +17,13 @@ type Horizon struct {
 	// Sequences. Epochs are counted by each replica for itself, from 1, and
 	// mean nothing to another: Merge gives what it deletes the epoch of here,
 	// while foreign rows, once loaded, keep those they say.
+	//
+	// No local insert names an element deleted up to Dead as its origin, unless
+	// others that are not dead hang on it; Dead is below Epoch, and Gone at
+	// most Dead. Elements deleted up to Gone may be dropped.
 	Epoch uint32 // of deletions from now on
-	Dead  uint32 // elements deleted up to this epoch, below Epoch, are never again the origin of a local insert
-	Gone  uint32 // those deleted up to this one may be dropped; at most Dead
+	Dead  uint32
+	Gone  uint32
 }
 
 // RowHasTombstone reports whether a row holds something that Age may forget,

@@ -9,36 +9,37 @@ package crdt
 //
 //	now    is seen here: as in a garbage collector, what stays marks its
 //	       origins, and these theirs; what is left unmarked is spare.
-//	later  takes two phases. Once every author knows the deletion (Dead), each
-//	       stops naming what is spare to it. Once each is known to have stopped,
-//	       and what it wrote before is here (Gone), no op that names it comes.
+//	later  takes two phases. Once every author knows the deletion (Dead), none
+//	       names it any more if it is spare. Once each is known to have come so
+//	       far, and what it wrote before is here (Gone), no op that names it
+//	       comes. Nobody has to wait with the first: what is spare and deleted
+//	       in any epoch is named no more as soon as it is found out.
 //
-// A dead element that is not spare may still be named, and must: without it
+// A deleted element that is not spare may still be named, and must: without it
 // there may be no way to say "between these two". Who names it holds an
 // element that is not dead and hangs on it; so it is not spare to anybody who
 // has that element, and who has not cannot drop it, for that one is not dead
 // everywhere.
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 const firstEpoch = 1
 
 // Age drops deleted elements; see Object.
 func (s *SequenceState) Age(h Horizon) (dropped, left int) {
 	s.epoch = max(s.epoch, h.Epoch)
-	s.dead = max(s.dead, min(h.Dead, s.epoch-1)) // this epoch is not over
 	s.settleWithout(h.Stable.Covers)
 	for a := range s.graves {
 		dropped += s.forgetGraves(a, h.Stable[a])
 		left += len(s.graves[a])
 	}
-	gone := min(h.Gone, s.dead)
-	if s.markSpare(gone) {
+	if s.markSpare(min(h.Gone, h.Dead, s.epoch-1)) { // this epoch is not over
 		dropped += s.dropSpare()
 	}
-	if gone < s.dead {
-		s.markSpare(s.dead)
-	}
+	s.markSpare(math.MaxUint32)
 	s.each(func(p *piece) { left += p.n - p.visible() })
 	return dropped, left
 }
@@ -59,6 +60,7 @@ func (s *SequenceState) forgetGraves(a Author, last uint64) int {
 // markSpare finds the elements deleted up to an epoch that nothing else names,
 // but others of the kind; false if there are none.
 func (s *SequenceState) markSpare(epoch uint32) bool {
+	s.aged = true
 	found := false
 	s.each(func(p *piece) {
 		p.spare = 0

@@ -2,10 +2,13 @@ package crdt
 
 // Joining whole states of a sequence, either of which may have forgotten
 // elements. What a side lacks although its context covers it was deleted and
-// forgotten there: it is deleted here, or not taken.
+// forgotten there: it is not taken, or deleted here. No op that names it comes
+// any more, and none may be made here, even by somebody who had no part in the
+// agreement to forget it; so what is spare is found out at once.
 
 import (
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -19,9 +22,6 @@ func (s *SequenceState) Merge(other Object, mine, theirs Version) (bool, error) 
 	for a, x := range s.index {
 		gone = append(gone, x.without(o.index[a], a, theirs[a])...)
 	}
-	for _, r := range o.graves {
-		gone = append(gone, r...)
-	}
 
 	changed := false
 	for _, a := range slices.SortedFunc(maps.Keys(o.index), Author.Compare) {
@@ -34,10 +34,17 @@ func (s *SequenceState) Merge(other Object, mine, theirs Version) (bool, error) 
 			changed = s.join(q, mine[a]) || changed
 		}
 	}
+	for _, runs := range o.graves {
+		for _, r := range runs {
+			changed = s.delete(r, mine[r.Author]) || changed
+		}
+	}
 	for _, r := range gone {
 		changed = s.delete(r, mine[r.Author]) || changed
 	}
-	return s.settleWithout(func(d Dot) bool { return mine.Covers(d) || theirs.Covers(d) }) || changed, nil
+	changed = s.settleWithout(func(d Dot) bool { return mine.Covers(d) || theirs.Covers(d) }) || changed
+	s.markSpare(math.MaxUint32)
+	return changed, nil
 }
 
 // without returns the visible elements up to a number that the other index of

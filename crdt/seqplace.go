@@ -72,7 +72,7 @@ func (s *SequenceState) settle(p *piece) {
 		}
 		seq, n := p.seq, p.n
 		author := p.author
-		if s.dead > 0 {
+		if s.aged {
 			s.need(p.left, p.right)
 		}
 		s.place(p)
@@ -224,12 +224,12 @@ func (s *SequenceState) cutBefore(q *piece, off int) *piece {
 	return r
 }
 
-// continues reports whether an element with that id, origins and epoch of its
-// deletion, if any, may become the next of q, at the end of the list's walk
-// below q.
+// continues reports whether an element with that id and origins, deleted in
+// that epoch (0: visible), may become the next of q, at the end of the list's
+// walk below q.
 func (q *piece) continues(id, left, right Dot, epoch uint32) bool {
-	return q.author == id.Author && q.end() == id.Seq && q.last() == left &&
-		q.right == right && q.epoch == epoch && q.leaf != nil && len(q.rightKids) == 0
+	return q.author == id.Author && q.end() == id.Seq && q.last() == left && q.right == right &&
+		q.epoch == epoch && q.leaf != nil && len(q.rightKids) == 0
 }
 
 // absorb makes p, new in the list but already in the index, part of q.
@@ -277,7 +277,7 @@ func (s *SequenceState) rejoin(q, p *piece) bool {
 
 // shift moves the border between a visible piece and a deleted one, so that a
 // key held down neither cuts nor joins: it hides the last k elements of q, or
-// the first k of p. The other piece is deleted, in this epoch, and chained.
+// the first k of p. The other piece must be deleted, in this epoch, and chained.
 func (s *SequenceState) shift(q, p *piece, k int) bool {
 	if !chained(q, p) || q.deleted == p.deleted || q.epoch+p.epoch != s.epoch || q.spare > 0 {
 		return false

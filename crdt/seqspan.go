@@ -74,8 +74,8 @@ func readSpan(r *reader, t *authorTable, a Author, seq uint64) []*piece {
 		return nil
 	}
 	var pieces []*piece
-	add := func(k int, epoch uint32) {
-		pieces = append(pieces, &piece{author: a, seq: seq, n: k, left: left, right: right, deleted: epoch > 0, epoch: epoch})
+	add := func(k int, epoch uint64) {
+		pieces = append(pieces, &piece{author: a, seq: seq, n: k, left: left, right: right, deleted: epoch > 0, epoch: uint32(epoch)})
 		seq += uint64(k)
 		left = Dot{a, seq - 1}
 	}
@@ -86,7 +86,7 @@ func readSpan(r *reader, t *authorTable, a Author, seq uint64) []*piece {
 		for i%2 == 1 && k > 0 {
 			e := &epochs[0]
 			part := min(k, int(e.count))
-			add(part, uint32(e.value))
+			add(part, e.value)
 			k -= part
 			if e.count -= uint64(part); e.count == 0 {
 				epochs = epochs[1:]

@@ -24,8 +24,9 @@ type SequenceState struct {
 	graves   runSet           // deleted, not held
 	rows     seqRows
 
-	epoch, dead uint32  // see Horizon
-	ctx         Version // of the op that is being applied
+	epoch uint32  // see Horizon
+	aged  bool    // some may be spare, see seqage.go
+	ctx   Version // of the op that is being applied
 
 	visible int
 	pieces  int

@@ -101,11 +101,22 @@ func checkAge(t *rapid.T, f crdt.Family) {
 			t.Fatalf("aged again: %d went, %d stay, want none and %d", dropped, again, left)
 		}
 	}
+	late := NewReplica(f, Author("late"))
 	for range w.int(1, 40, "steps") {
 		r := w.replicas[w.int(0, len(w.replicas)-1, "replica")]
-		switch w.int(0, 9, "action") {
+		switch w.int(0, 10, "action") {
 		default:
 			w.step(r)
+		case 10: // one who had no say joins in
+			_, err := late.Merge(r)
+			w.must(err)
+			check(late)
+			w.typeAt(late)
+			w.write(late)
+			check(late)
+			for _, x := range w.replicas {
+				w.deliverAll(x)
+			}
 		case 6:
 			age(r)
 		case 7:
