@@ -22,7 +22,8 @@ const (
 	maxKnown     = 64
 	maxKnownAddr = 8
 	redialEvery  = 2 * time.Second
-	redialJitter = 500 * time.Millisecond
+	redialJitter = 500 * time.Millisecond // around redialEvery
+	lookEvery    = 250 * time.Millisecond // for peers that are due
 	dialTimeout  = 5 * time.Second
 	maxDials     = 8
 	forgetAfter  = 30 * 24 * time.Hour
@@ -184,11 +185,10 @@ func (k *known) run(ctx context.Context) {
 	for {
 		k.dial(ctx, &wg)
 		k.save()
-		wait := redialEvery/2 + rand.N(redialJitter)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(wait):
+		case <-time.After(lookEvery + rand.N(lookEvery/4)):
 		}
 	}
 }
@@ -229,7 +229,7 @@ func (k *known) try(ctx context.Context, info peer.AddrInfo, p *knownPeer) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p.trying = false
-	p.next = now.Add(redialEvery + rand.N(redialJitter))
+	p.next = now.Add(redialEvery - redialJitter/2 + rand.N(redialJitter))
 	if err == nil {
 		p.since = time.Time{}
 		return

@@ -387,7 +387,11 @@ func (p *part) rows(b *datastore.Batch) {
 func (p *part) committed() {
 	d := p.d
 	d.mu.Lock()
+	now := d.r.now()
 	for a, l := range p.logs {
+		if had := d.durable[a].have; had < l.have {
+			d.young.add(now, a, had)
+		}
 		d.durable[a] = l
 		if a == p.self {
 			log := d.logs[a] // its cut may have moved since

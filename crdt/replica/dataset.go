@@ -45,6 +45,7 @@ type Dataset struct {
 	retired map[authorHash]bool
 
 	parked  parked
+	young   young
 	watches map[*Watch]struct{}
 	joining bool   // the state of another replica is being joined
 	rank    uint64 // of the last group of a family that is not known

@@ -114,7 +114,7 @@ func (s *snapshotReader) each() error {
 	if err == nil {
 		err = s.state.end(seal)
 	}
-	if errors.Is(err, ErrMalformed) {
+	if err != nil && !errors.Is(err, ErrNotSnapshot) {
 		err = fmt.Errorf("%w: %w", ErrNotSnapshot, err)
 	}
 	return err

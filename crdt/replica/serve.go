@@ -19,6 +19,7 @@ type serve struct {
 	channel uint64
 	credit  int64 // bytes that may be sent; an entry may overdraw it once
 	cursors []*cursor
+	skips   bool // entries in flight are left out
 
 	state *stateSource // instead of cursors: the whole state
 	begun bool         // its manifest was sent
@@ -34,17 +35,63 @@ type cursor struct {
 }
 
 // newServe plans what to send to a peer that has version.
+//
+// Entries younger than inFlight are left to gossip: while writes go on, roots
+// differ by what is under way, and to send that too would double the traffic.
+// What gossip loses of them the next want brings.
 func (d *Dataset) newServe(w wantFrame) *serve {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := &serve{d: d, channel: w.channel, credit: int64(min(w.credit, maxCredit))}
+	d.young.forget(d.r.now().Add(-inFlight))
 	for a, l := range d.durable {
+		last := d.young.before(a, l.have)
 		h := hashAuthor(a)
-		if has := w.version[h]; has < l.have && d.forked[h] == nil {
-			s.cursors = append(s.cursors, &cursor{author: a, next: has + 1, last: l.have})
+		if d.forked[h] != nil {
+			continue
+		}
+		s.skips = s.skips || last < l.have && w.version[h] < l.have
+		if has := w.version[h]; has < last {
+			s.cursors = append(s.cursors, &cursor{author: a, next: has + 1, last: last})
 		}
 	}
 	return s
+}
+
+// inFlight is how long gossip takes to bring an entry to everybody, nearly
+// always; shorter than gapWait, after which what it lost is asked for.
+const inFlight = 40 * time.Millisecond
+
+// young remembers the entries of the last moments, oldest first.
+type young struct{ commits []youngCommit }
+
+type youngCommit struct {
+	time   time.Time
+	author crdt.Author
+	had    uint64 // before it
+}
+
+func (y *young) add(now time.Time, a crdt.Author, had uint64) {
+	y.forget(now.Add(-inFlight))
+	y.commits = append(y.commits, youngCommit{now, a, had})
+}
+
+func (y *young) forget(until time.Time) {
+	n := 0
+	for n < len(y.commits) && !y.commits[n].time.After(until) {
+		n++
+	}
+	y.commits = y.commits[n:]
+}
+
+// before is an author's seq without its young entries.
+func (y *young) before(a crdt.Author, have uint64) uint64 {
+	for i := range y.commits {
+		if y.commits[i].author == a {
+			return y.commits[i].had
+		}
+	}
+	return have
 }
 
 // below reports whether a peer with version lacks what our logs do not have any

@@ -217,6 +217,9 @@ func (s *session) turn() ([]byte, error) {
 	}
 	if last {
 		s.drop(func(x *serve) bool { return x == sv })
+		if sv.skips {
+			s.moved() // see whether gossip brought it
+		}
 	}
 	return f, nil
 }

@@ -151,9 +151,10 @@ func (s *stateSource) chunk() ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	s.hash.add(rows, n)
 	codec, packed := pack(rows)
-	return append([]byte{codec}, packed...), nil
+	packed = append([]byte{codec}, packed...)
+	s.hash.add(packed, n)
+	return packed, nil
 }
 
 func (s *stateSource) seal() []byte { return s.hash.seal(s.key) }

@@ -32,7 +32,7 @@ import (
 //	o‖family 1‖esc(key)‖slot        → one slot of an object
 //	x‖kind 1‖author hash 16         → a fact about an author (control.go)
 //
-// hash is BLAKE3 over the manifest and all rows, before compression; the
+// hash is BLAKE3 over the manifest and all rows as they are, packed; the
 // signature is by the manifest's author over a domain and the hash. So the state
 // is as its maker had it; what the maker had is its word, for the entries that
 // would prove it are gone.
@@ -263,7 +263,7 @@ func (s *stateReader) rows(packed []byte) error {
 		return err
 	}
 	s.last = last
-	s.hash.add(rows, n)
+	s.hash.add(packed, n)
 	return nil
 }
 
