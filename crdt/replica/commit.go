@@ -351,11 +351,11 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 		groups[at].Ops = append(groups[at].Ops, ops[i].op)
 		count += ops[i].op.Width()
 	}
-	plain, err := crdt.EncodeBody(groups, p.self, first, p.time)
+	plain, cut, err := crdt.EncodeBodyCut(groups, p.self, first, p.time)
 	if err != nil {
 		return nil, err
 	}
-	codec, body := pack(plain)
+	codec, body := pack(plain, cut)
 	return sealEntry(r.key, Header{
 		Network: r.network, Dataset: p.d.id, Author: p.self, First: first, Count: count,
 		Prev: p.log.head, Time: p.time, Deps: p.deps, Codec: codec,
@@ -388,8 +388,9 @@ func (p *part) committed() {
 	d := p.d
 	d.mu.Lock()
 	now := d.r.now()
+	large := p.large()
 	for a, l := range p.logs {
-		if had := d.durable[a].have; had < l.have {
+		if had := d.durable[a].have; had < l.have && !large[a] {
 			d.young.add(now, a, had)
 		}
 		d.durable[a] = l
@@ -407,8 +408,31 @@ func (p *part) committed() {
 	}
 	d.dropSpilled()
 	d.cache.trim()
+	if d.ops == nil && cap(p.ops) <= keepOps { // the next ones need not grow a slice anew
+		clear(p.ops)
+		d.ops = p.ops[:0]
+	}
 	d.mu.Unlock()
 	d.notify(changed)
+}
+
+// keepOps is how long a slice of ops is kept for the next commit.
+const keepOps = 1 << 13
+
+// large are the authors of entries that gossip does not carry.
+func (p *part) large() map[crdt.Author]bool {
+	var large map[crdt.Author]bool
+	for _, list := range [][]*Entry{p.sealed, p.foreign} {
+		for _, e := range list {
+			if len(e.raw) > MaxInline {
+				if large == nil {
+					large = make(map[crdt.Author]bool)
+				}
+				large[e.Author] = true
+			}
+		}
+	}
+	return large
 }
 
 // announce tells the mesh of the entries we made.

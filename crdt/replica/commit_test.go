@@ -47,7 +47,7 @@ func TestSyncAtTheEnd(t *testing.T) {
 	if err := l.Sync(ctx); err != nil {
 		t.Errorf("Run ended with a commit, Sync: %v", err)
 	}
-	l.queue.push(1) // a writer that was admitted just before the end
+	l.queue.push(1, 0) // a writer that was admitted just before the end
 	if err := l.Sync(ctx); !errors.Is(err, ErrClosed) {
 		t.Errorf("Sync of what was never committed: %v, want ErrClosed", err)
 	}

@@ -77,7 +77,7 @@ func (d *Dataset) write(c control) error {
 	d.applied[d.self] = seq
 	d.ops = append(d.ops, localOp{family: familyControl, op: crdt.Op{Seq: seq}, control: raw, size: len(raw)})
 	d.obey(d.self, c)
-	d.r.queue.push(len(raw))
+	d.r.queue.push(len(raw), len(raw))
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (d *Dataset) freeze(p *proof) bool {
 		d.r.log.Error("an author signed two logs; nothing more is taken from it. The state of peers may differ: "+
 			"make it equal with numax-node dataset resync", "dataset", d.name, "author", p.author, "seq", p.seq)
 	}
-	d.r.queue.push(len(p.raw))
+	d.r.queue.push(len(p.raw), 0)
 	return true
 }
 

@@ -33,7 +33,7 @@ func (d *Dataset) intend(h authorHash, x intent) {
 	of[x] = struct{}{}
 	k := d.intentKey(x)
 	d.extra = append(d.extra, row{k, []byte{}})
-	d.r.queue.push(len(k))
+	d.r.queue.push(len(k), 0)
 }
 
 func (d *Dataset) loadIntents() error {
@@ -81,5 +81,5 @@ func (d *Dataset) forget(h authorHash, x intent) {
 		delete(d.intents, h)
 	}
 	d.extra = append(d.extra, row{key: d.intentKey(x)})
-	d.r.queue.push(len(x.key))
+	d.r.queue.push(len(x.key), 0)
 }

@@ -119,7 +119,7 @@ func (d *Dataset) openKept(k *kept) error {
 	}
 	d.markDirty(objects[0])
 	d.extra = append(d.extra, row{key: k.row})
-	d.r.queue.push(0)
+	d.r.queue.push(0, 0)
 	return nil
 }
 

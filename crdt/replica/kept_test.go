@@ -39,7 +39,7 @@ func TestKeptOpsAreApplied(t *testing.T) {
 		l.d.applied[a.author], l.d.logs[a.author] = e.Last(), logHead{have: e.Last(), head: e.ID}
 		l.d.learned = append(l.d.learned, e)
 		l.d.touched[a.author] = struct{}{}
-		l.d.r.queue.push(1)
+		l.d.r.queue.push(1, 0)
 		l.d.mu.Unlock()
 		l.d.r.cut.RUnlock()
 		if k, err := decodeKept(kept[i].key, kept[i].value); err != nil || k.rank != uint64(i+1) || k.author != a.author || !bytes.Equal(k.group.Raw, raw) {

@@ -108,7 +108,7 @@ func (k *Keys) write(ctx context.Context, key, value []byte) error {
 	kv.mu.Lock()
 	kv.pending[string(full)] = value
 	kv.mu.Unlock()
-	k.r.queue.push(len(full) + len(value))
+	k.r.queue.push(len(full)+len(value), len(full)+len(value))
 	return nil
 }
 

@@ -36,7 +36,11 @@ func (r *Replica) Receive(ctx context.Context, from string, token any) {
 		return
 	}
 	if got == LearnedGap {
-		r.gap(d, from)
+		wait := gapWait
+		if e.headOnly {
+			wait = 0 // nobody will gossip the rest
+		}
+		r.gap(d, from, wait)
 	}
 }
 
@@ -169,7 +173,7 @@ func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 		if len(next.KeyID) == 0 {
 			d.parked.push(next)
 		}
-		d.r.queue.push(len(next.raw))
+		d.r.queue.push(len(next.raw), len(next.raw))
 		d.r.stats.EntriesRemote.Add(1)
 		got = LearnedNews
 	}
@@ -323,6 +327,6 @@ func (d *Dataset) applyTo(objects []*object, e *Entry) {
 		d.unacked = d.unacked || !e.isControl()
 	}
 	d.parked.pop(e.Author, e.Last() < d.logs[e.Author].have)
-	d.r.queue.push(0)
+	d.r.queue.push(0, 0)
 	d.r.stats.OpsRemote.Add(e.Count)
 }

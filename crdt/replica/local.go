@@ -74,7 +74,7 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 		return crdt.Dot{}, nil
 	}
 	op.Seq = d.applied[d.self] + 1
-	size := opSize(o.key, &op)
+	size := opWeight(o.key, &op)
 	if size > maxOp {
 		return crdt.Dot{}, errTooLarge
 	}
@@ -83,9 +83,9 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 	}
 	d.bury(d.self, o.family, []crdt.Op{op})
 	d.applied[d.self] = op.Seq + op.Width() - 1
-	d.ops = append(d.ops, localOp{family: o.family, key: o.key, op: op, size: size})
+	d.ops = append(d.ops, localOp{family: o.family, key: o.key, op: op, size: d.opSize(o, &op)})
 	d.markDirty(o)
-	d.r.queue.push(size)
+	d.r.queue.push(size, d.ops[len(d.ops)-1].size)
 	return crdt.Dot{Author: d.self, Seq: op.Seq}, nil
 }
 
@@ -110,11 +110,25 @@ func (d *Dataset) markDirty(o *object) {
 	}
 }
 
-// opSize is about what an op takes in an entry.
-func opSize(key string, op *crdt.Op) int {
+// opWeight is about what an op takes in memory, and at most what it takes in an
+// entry.
+func opWeight(key string, op *crdt.Op) int {
 	n := 32 + len(key) + len(op.Field) + len(op.Value) + 50*len(op.Dots)
 	for _, v := range op.Values {
 		n += len(v) + 2
+	}
+	return n
+}
+
+// opSize is about what an op takes in an entry, behind the last one: ops on one
+// object share its key, and numbers cost little where they go on as expected.
+func (d *Dataset) opSize(o *object, op *crdt.Op) int {
+	n := 4 + len(op.Field) + len(op.Value) + 8*len(op.Dots)
+	for _, v := range op.Values {
+		n += len(v)
+	}
+	if last := len(d.ops) - 1; last < 0 || d.ops[last].key != o.key || d.ops[last].family != o.family {
+		n += len(o.key) + 8
 	}
 	return n
 }

@@ -13,14 +13,21 @@ const minPack = 200
 // zstdWindow bounds what a decoder of our entries has to remember.
 const zstdWindow = 256 << 10
 
-var packer = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstdWindow),
-		zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+// Text is kept for long and comes slowly, as people type it: it is worth ten
+// times the work.
+var (
+	packer     = sync.OnceValue(func() *zstd.Encoder { return newPacker(zstd.SpeedDefault) })
+	textPacker = sync.OnceValue(func() *zstd.Encoder { return newPacker(zstd.SpeedBestCompression) })
+)
+
+func newPacker(level zstd.EncoderLevel) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constants
 	}
 	return e
-})
+}
 
 var unpacker = sync.OnceValue(func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true),
@@ -31,12 +38,19 @@ var unpacker = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// pack compresses a body if that makes it smaller.
-func pack(body []byte) (codec byte, packed []byte) {
+// pack compresses a body if that makes it smaller, in two frames that part at
+// cut: what is before and behind is so unlike that it compresses better apart.
+func pack(body []byte, cut int) (codec byte, packed []byte) {
 	if len(body) < minPack {
 		return codecPlain, body
 	}
-	if z := packer().EncodeAll(body, nil); len(z) < len(body) {
+	var z []byte
+	if cut < len(body) {
+		z = textPacker().EncodeAll(body[cut:], textPacker().EncodeAll(body[:cut], nil))
+	} else {
+		z = packer().EncodeAll(body, nil)
+	}
+	if len(z) < len(body) {
 		return codecZstd, z
 	}
 	return codecPlain, body

@@ -20,7 +20,7 @@ const (
 const (
 	minWindow  = 2 * time.Millisecond
 	maxWindow  = 20 * time.Millisecond
-	fullWindow = 64 << 10 // bytes that end the window at once
+	fullWindow = 64 << 10 // bytes of entries that end the window at once
 )
 
 // Errors that writers tell apart. In both cases nothing was changed.
@@ -39,7 +39,8 @@ type queue struct {
 	mu      sync.Mutex // guards the fields below
 	issued  uint64
 	durable uint64
-	bytes   int           // of issued, not yet durable changes
+	bytes   int           // of memory that issued, not yet durable changes take
+	gather  int           // bytes of entries since the last cut
 	waiting int           // callers of sync
 	failure error         // why commits do not succeed at present
 	closed  bool          // no more tickets
@@ -89,12 +90,14 @@ func (q *queue) refusal() error {
 	return nil
 }
 
-// push accounts for a change of n bytes. The caller shares Replica.cut.
-func (q *queue) push(n int) {
+// push accounts for a change that takes n bytes of memory and adds size to the
+// entries of the next commit. The caller shares Replica.cut.
+func (q *queue) push(n, size int) {
 	q.mu.Lock()
 	q.issued++
 	q.bytes += n
-	full := q.bytes >= fullWindow || q.waiting > 0
+	q.gather += size
+	full := q.gather >= fullWindow || q.waiting > 0
 	q.mu.Unlock()
 	signal(q.wake)
 	if full {
@@ -112,6 +115,7 @@ type taken struct {
 func (q *queue) take() taken {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.gather = 0
 	return taken{q.issued, q.bytes}
 }
 

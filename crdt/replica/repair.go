@@ -39,9 +39,9 @@ type dial struct {
 }
 
 // gap notes a hole that from's message showed.
-func (r *Replica) gap(d *Dataset, from string) {
+func (r *Replica) gap(d *Dataset, from string, wait time.Duration) {
 	select {
-	case r.gaps <- gap{d: d, from: from, due: r.now().Add(gapWait)}:
+	case r.gaps <- gap{d: d, from: from, due: r.now().Add(wait)}:
 	default:
 	}
 }

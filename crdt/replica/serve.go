@@ -36,16 +36,16 @@ type cursor struct {
 
 // newServe plans what to send to a peer that has version.
 //
-// Entries younger than inFlight are left to gossip: while writes go on, roots
+// Entries younger than inFlight, and than since, are left to gossip: while writes go on, roots
 // differ by what is under way, and to send that too would double the traffic.
 // What gossip loses of them the next want brings.
-func (d *Dataset) newServe(w wantFrame) *serve {
+func (d *Dataset) newServe(w wantFrame, since time.Time) *serve {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := &serve{d: d, channel: w.channel, credit: int64(min(w.credit, maxCredit))}
 	d.young.forget(d.r.now().Add(-inFlight))
 	for a, l := range d.durable {
-		last := d.young.before(a, l.have)
+		last := d.young.before(a, l.have, since)
 		h := hashAuthor(a)
 		if d.forked[h] != nil {
 			continue
@@ -84,10 +84,11 @@ func (y *young) forget(until time.Time) {
 	y.commits = y.commits[n:]
 }
 
-// before is an author's seq without its young entries.
-func (y *young) before(a crdt.Author, have uint64) uint64 {
+// before is an author's seq without its young entries, as far as they came after
+// since.
+func (y *young) before(a crdt.Author, have uint64, since time.Time) uint64 {
 	for i := range y.commits {
-		if y.commits[i].author == a {
+		if y.commits[i].author == a && y.commits[i].time.After(since) {
 			return y.commits[i].had
 		}
 	}

@@ -36,6 +36,7 @@ type session struct {
 	r      *Replica
 	peer   string
 	stream io.ReadWriteCloser
+	began  time.Time
 
 	control chan []byte   // frames to send before any entry
 	wake    chan struct{} // there may be something to serve, or a beacon is due earlier
@@ -83,7 +84,7 @@ func (a *asked) end(err error) {
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 	return &session{
-		r: r, peer: peer, stream: stream,
+		r: r, peer: peer, stream: stream, began: r.now(),
 		control:  make(chan []byte, maxControl),
 		wake:     make(chan struct{}, 1),
 		theirs:   make(map[DatasetID]bool),
@@ -442,7 +443,7 @@ func (s *session) onWant(p []byte) error {
 			return err
 		}
 	} else {
-		sv = d.newServe(w)
+		sv = d.newServe(w, s.began)
 	}
 	if err := s.begin(sv); err != nil {
 		return err

@@ -175,7 +175,7 @@ func (d *Dataset) endEpoch() (logs map[crdt.Author]logState, moved bool) {
 // saveCare queues the upkeep row. d.mu is held, Replica.cut shared.
 func (d *Dataset) saveCare() {
 	d.extra = append(d.extra, row{datastore.UpkeepKey(d.id), d.care.append(nil)})
-	d.r.queue.push(0)
+	d.r.queue.push(0, 0)
 }
 
 func (d *Dataset) saveAcks(acks map[crdt.Author]*ack, stale []crdt.Author) error {
@@ -389,7 +389,7 @@ func (d *Dataset) age(ctx context.Context, f crdt.Family, keys []Object, h crdt.
 			d.markDirty(o)
 		}
 	}
-	d.r.queue.push(64 * dropped)
+	d.r.queue.push(64*dropped, 0)
 	return dropped, left, nil
 }
 
@@ -440,7 +440,7 @@ func (d *Dataset) cutTo(ctx context.Context, to crdt.Version, logs map[crdt.Auth
 			d.touched[a] = struct{}{}
 		}
 	}
-	d.r.queue.push(0)
+	d.r.queue.push(0, 0)
 	d.mu.Unlock()
 	d.r.cut.RUnlock()
 	if err := d.r.Sync(ctx); err != nil {
