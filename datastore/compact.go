@@ -3,9 +3,25 @@ package datastore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/syndtr/goleveldb/leveldb/util"
 )
+
+// compactEnd is how long closing waits for a compaction. goleveldb breaks it off
+// without harm, but not cleanly: the answer is sent on a channel that is being
+// closed.
+const compactEnd = time.Second
+
+// awaitCompact waits for a running compaction, for a while.
+func (s *Store) awaitCompact() (done func()) {
+	select {
+	case s.compact <- struct{}{}:
+		return func() { <-s.compact }
+	case <-time.After(compactEnd):
+		return func() {}
+	}
+}
 
 // deleteRows is how many rows DeleteRange deletes in one batch.
 const deleteRows = 1 << 12
@@ -14,6 +30,8 @@ const deleteRows = 1 << 12
 // takes space. It reads and writes all of them and may take minutes; the store
 // serves meanwhile.
 func (s *Store) Compact(prefix []byte) error {
+	s.compact <- struct{}{}
+	defer func() { <-s.compact }()
 	s.mu.RLock()
 	db := s.db // not to be held for so long: Reopen would wait, and all behind it
 	s.mu.RUnlock()

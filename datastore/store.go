@@ -74,13 +74,15 @@ type Store struct {
 	// failed is set by a failed Write until Reopen. LevelDB itself would take
 	// the next batch after a failed fsync, under a number it used already.
 	failed atomic.Bool
+
+	compact chan struct{} // capacity 1: held by a compaction
 }
 
 // Open opens or creates the store in dir; "" keeps it in memory.
 // The errors ErrLocked, ErrNewer, ErrNotNumax, ErrDamaged and ErrDiskFull can
 // be told apart with errors.Is; their text says what to do.
 func Open(dir string, o Options) (*Store, error) {
-	s := &Store{dir: dir, opt: o}
+	s := &Store{dir: dir, opt: o, compact: make(chan struct{}, 1)}
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("datastore: create %s: %w", dir, explain(dir, err))
@@ -280,6 +282,7 @@ func (s *Store) write(b *Batch, o *opt.WriteOptions) error {
 // there already or not at all. If it fails too, rows can still be read as far
 // as the disk allows. Views that are open fail from then on.
 func (s *Store) Reopen() error {
+	defer s.awaitCompact()()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dir == "" && s.opt.Storage == nil {
@@ -390,6 +393,7 @@ func (s *Store) Close() error {
 	var b Batch
 	b.Put(keyClean, nil)
 	err := s.Write(&b)
+	defer s.awaitCompact()()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done = true
@@ -404,6 +408,7 @@ func (s *Store) Close() error {
 
 // Crash closes the files without marking the stop as clean, as a crash would.
 func (s *Store) Crash() error {
+	defer s.awaitCompact()()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done = true

@@ -87,6 +87,9 @@ func (r *Replica) admit(dataset DatasetID, e *Entry) error {
 
 // learn is the one door for entries of others. It answers what was news.
 func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
+	if d.knows(e) {
+		return LearnedNothing, nil
+	}
 	if !e.headOnly && len(e.KeyID) == 0 {
 		if err := e.decodeBody(); err != nil {
 			return LearnedNothing, err

@@ -13,12 +13,15 @@ const minPack = 200
 // zstdWindow bounds what a decoder of our entries has to remember.
 const zstdWindow = 256 << 10
 
-// Text is kept for long and comes slowly, as people type it: it is worth ten
-// times the work.
-var (
-	packer     = sync.OnceValue(func() *zstd.Encoder { return newPacker(zstd.SpeedDefault) })
-	textPacker = sync.OnceValue(func() *zstd.Encoder { return newPacker(zstd.SpeedBestCompression) })
-)
+// packers are the compressors for bodies in general, and for text, which is kept
+// for long and comes slowly, as people type it: it is worth ten times the work.
+// Both are made ready at once, by who comes first.
+var packers = sync.OnceValue(func() (p struct{ any, text *zstd.Encoder }) {
+	p.any, p.text = newPacker(zstd.SpeedDefault), newPacker(zstd.SpeedBestCompression)
+	p.any.EncodeAll(nil, nil)
+	p.text.EncodeAll(nil, nil)
+	return p
+})
 
 func newPacker(level zstd.EncoderLevel) *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
@@ -46,9 +49,9 @@ func pack(body []byte, cut int) (codec byte, packed []byte) {
 	}
 	var z []byte
 	if cut < len(body) {
-		z = textPacker().EncodeAll(body[cut:], textPacker().EncodeAll(body[:cut], nil))
+		z = packers().text.EncodeAll(body[cut:], packers().text.EncodeAll(body[:cut], nil))
 	} else {
-		z = packer().EncodeAll(body, nil)
+		z = packers().any.EncodeAll(body, nil)
 	}
 	if len(z) < len(body) {
 		return codecZstd, z

@@ -238,7 +238,7 @@ func (r *Replica) talk(ctx context.Context, peer string, stream io.ReadWriteClos
 	case err != nil && ctx.Err() == nil:
 		r.log.Debug("sync stream ended", "peer", peer, "err", err)
 	}
-	return s.greeted, err
+	return s.greeted.Load(), err
 }
 
 // versionMoved makes every session's beacon come soon.

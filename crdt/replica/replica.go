@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -67,6 +68,7 @@ type Replica struct {
 	gaps      chan gap
 	kick      chan struct{}
 	tidy      chan struct{}
+	checking  chan struct{} // entries being verified, of all sessions: one a CPU
 	exclusive chan exclusive
 
 	mu       sync.Mutex // guards the fields below
@@ -91,7 +93,7 @@ func Open(o Options) (*Replica, error) {
 	}
 	r := &Replica{
 		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
-		retention: o.Retention.orDefault(), exclusive: make(chan exclusive), tidy: make(chan struct{}, 1),
+		retention: o.Retention.orDefault(), exclusive: make(chan exclusive), checking: make(chan struct{}, runtime.GOMAXPROCS(0)), tidy: make(chan struct{}, 1),
 		datasets: make(map[DatasetID]*Dataset),
 		sessions: make(map[string]*session),
 		dials:    make(map[string]*dial),

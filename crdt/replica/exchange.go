@@ -1,0 +1,251 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// asked is a want of ours that the peer answers.
+type asked struct {
+	d     *Dataset
+	owed  uint64    // bytes learned and not yet credited; only read uses it
+	heard time.Time // when the peer last sent something for it; guarded by session.mu
+
+	replace bool       // our state gives way to the peer's
+	joining bool       // the peer has begun to send its state; guarded by session.mu
+	join    *join      // of that state; only read uses it
+	result  chan error // capacity 1; nil if nobody waits
+}
+
+// end closes what the want was about.
+func (a *asked) end(err error) {
+	if a.join != nil {
+		a.join.close()
+		a.join = nil
+	}
+	if a.result != nil {
+		select {
+		case a.result <- err:
+		default:
+		}
+	}
+}
+
+// want asks the peer for what we lack of a dataset, unless we are at it.
+func (s *session) want(d *Dataset) {
+	if d.isBroken() && !d.isJoining() {
+		s.ask(d, nil)
+	}
+	version := d.have()
+	s.mu.Lock()
+	if ch, open := s.wants[d.id]; open && s.r.now().Sub(s.asked[ch].heard) < wantPatience {
+		s.mu.Unlock()
+		return
+	}
+	if old := s.asked[s.wants[d.id]]; old != nil && old.joining {
+		s.mu.Unlock()
+		_ = s.stream.Close() // in the middle of a state; begin anew
+		return
+	}
+	delete(s.asked, s.wants[d.id]) // what comes late for a want given up is learned from the next
+	s.channel++
+	ch := s.channel
+	s.wants[d.id] = ch
+	s.asked[ch] = &asked{d: d, heard: s.r.now()}
+	s.mu.Unlock()
+	s.r.stats.Repairs.Add(1)
+	s.send(wantFrame{ch, d.id, wantCredit, version}.encode())
+}
+
+func (s *session) onWant(p []byte) error {
+	w, err := decodeWant(p)
+	if err != nil {
+		return err
+	}
+	d := s.r.dataset(w.dataset)
+	if d == nil {
+		s.send(frame(frameDone, uvarint(w.channel)))
+		return nil
+	}
+	var sv *serve
+	if d.below(w.version) && !d.isBroken() {
+		if sv, err = d.newStateServe(w.channel, w.credit); err != nil {
+			return err
+		}
+	} else {
+		sv = d.newServe(w, s.began)
+	}
+	if err := s.begin(sv); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.versions[d.id] = w.version
+	s.mu.Unlock()
+	s.sendProofs(d, w.version)
+	s.compareHeads(d, w.version)
+	if !d.have().dominates(w.version) {
+		s.want(d)
+	}
+	return nil
+}
+
+// begin adds something to serve.
+func (s *session) begin(sv *serve) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.serves) >= maxServes {
+		sv.close()
+		return fmt.Errorf("%w: more than %d open wants", ErrMalformed, maxServes)
+	}
+	s.serves = append(s.serves, sv)
+	signal(s.wake)
+	return nil
+}
+
+// turn makes the next frame of the want whose turn it is; nil if no want is
+// open, or all wait for credit.
+func (s *session) turn() ([]byte, error) {
+	s.mu.Lock()
+	var sv *serve
+	for i, x := range s.serves {
+		if x.credit > 0 {
+			sv = x
+			s.serves = append(slices.Delete(s.serves, i, i+1), x)
+			break
+		}
+	}
+	s.mu.Unlock()
+	if sv == nil {
+		return nil, nil
+	}
+	f, cost, last, err := sv.frame()
+	s.mu.Lock()
+	sv.credit -= int64(cost)
+	stopped := !slices.Contains(s.serves, sv)
+	s.mu.Unlock()
+	if stopped { // by the peer, meanwhile
+		return s.turn()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if last {
+		s.drop(func(x *serve) bool { return x == sv })
+		if sv.skips {
+			s.moved() // see whether gossip brought it
+		}
+	}
+	return f, nil
+}
+
+// drop ends serves.
+func (s *session) drop(which func(*serve) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serves = slices.DeleteFunc(s.serves, func(x *serve) bool {
+		if which(x) {
+			x.close()
+			return true
+		}
+		return false
+	})
+}
+
+// stateStall is how long a peer may leave a state without credit: it pins rows
+// that were deleted since.
+const stateStall = 2 * time.Minute
+
+func (s *session) dropStalled() {
+	now := s.r.now()
+	s.drop(func(x *serve) bool { return x.state != nil && x.credit <= 0 && now.Sub(x.moved) > stateStall })
+}
+
+func (s *session) onEntry(ctx context.Context, c checked) error {
+	if c.want == nil {
+		return c.err // nil for one of a want that is over
+	}
+	s.mu.Lock()
+	c.want.heard = s.r.now()
+	s.mu.Unlock()
+	if c.err == nil && c.header != nil && !c.want.d.knows(c.e) {
+		c.err = c.e.verify(c.header)
+	}
+	if c.err != nil {
+		s.r.stats.Rejected.Add(1)
+		return fmt.Errorf("%w: %w", ErrMalformed, c.err)
+	}
+	d := c.want.d
+	got, err := d.learn(ctx, c.e)
+	for errors.Is(err, ErrBusy) && ctx.Err() == nil {
+		// Our disk fails: the peer waits with us.
+		select {
+		case <-time.After(minRetry):
+			got, err = d.learn(ctx, c.e)
+		case <-ctx.Done():
+		}
+	}
+	if errors.Is(err, ErrMalformed) {
+		s.r.stats.Rejected.Add(1)
+	}
+	if err != nil {
+		return err
+	}
+	if got == LearnedNews {
+		s.r.stats.EntriesRepaired.Add(1)
+	}
+	s.credit(c.channel, c.want, len(c.e.raw))
+	return nil
+}
+
+// credit follows what was learned: a full queue here slows the peer. It goes in
+// steps, so that small entries do not flood the control frames.
+func (s *session) credit(ch uint64, want *asked, n int) {
+	if want.owed += uint64(n); want.owed >= creditStep {
+		s.send(frame(frameCredit, uvarint(ch), uvarint(want.owed)))
+		want.owed = 0
+	}
+}
+
+func (s *session) onDone(p []byte) error {
+	r := reader{b: p}
+	ch := r.uvarint()
+	if err := r.end(); err != nil {
+		return err
+	}
+	s.forget(ch, errNoState)
+	return nil
+}
+
+// forget ends a want of ours.
+func (s *session) forget(ch uint64, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if want := s.asked[ch]; want != nil {
+		delete(s.asked, ch)
+		if s.wants[want.d.id] == ch {
+			delete(s.wants, want.d.id)
+		}
+		want.end(why)
+	}
+}
+
+func (s *session) onCredit(p []byte) error {
+	r := reader{b: p}
+	ch, n := r.uvarint(), r.uvarint()
+	if err := r.end(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sv := range s.serves {
+		if sv.channel == ch {
+			sv.credit = min(sv.credit+int64(min(n, maxCredit)), maxCredit)
+			sv.moved = s.r.now()
+		}
+	}
+	signal(s.wake)
+	return nil
+}
