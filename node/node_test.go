@@ -33,7 +33,9 @@ func start(t *testing.T, cfg node.Config) *running {
 		cfg.Data = filepath.Join(t.TempDir(), "data")
 	}
 	cfg.Network = "test-" + t.Name()
-	cfg.Datasets = []string{"default"}
+	if len(cfg.Datasets) == 0 {
+		cfg.Datasets = []string{"default"}
+	}
 	cfg.API = "off"
 	cfg.Version = "test"
 	if len(cfg.Listen) == 0 {

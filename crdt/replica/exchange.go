@@ -41,7 +41,13 @@ func (s *session) want(d *Dataset) {
 	}
 	version := d.have()
 	s.mu.Lock()
+	delete(s.later, d)
 	if ch, open := s.wants[d.id]; open && s.r.now().Sub(s.asked[ch].heard) < wantPatience {
+		s.mu.Unlock()
+		return
+	}
+	if len(s.asked) >= maxWants && s.asked[s.wants[d.id]] == nil {
+		s.later[d] = struct{}{} // when one of them is done
 		s.mu.Unlock()
 		return
 	}
@@ -222,13 +228,22 @@ func (s *session) onDone(p []byte) error {
 // forget ends a want of ours.
 func (s *session) forget(ch uint64, why error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if want := s.asked[ch]; want != nil {
 		delete(s.asked, ch)
 		if s.wants[want.d.id] == ch {
 			delete(s.wants, want.d.id)
 		}
 		want.end(why)
+	}
+	var next *Dataset
+	if len(s.asked) < maxWants {
+		for next = range s.later {
+			break
+		}
+	}
+	s.mu.Unlock()
+	if next != nil {
+		s.want(next)
 	}
 }
 

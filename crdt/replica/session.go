@@ -19,6 +19,7 @@ const (
 	// asked anew.
 	wantPatience = 30 * time.Second
 	maxServes    = 64 // wants of a peer that are served at once
+	maxWants     = 32 // wants of ours that are open at once
 	maxControl   = 256
 	helloWait    = 10 * time.Second
 	streamBytes  = 64 << 10
@@ -42,7 +43,8 @@ type session struct {
 	theirs   map[DatasetID]bool
 	serves   []*serve // in the order of their turn
 	wants    map[DatasetID]uint64
-	asked    map[uint64]*asked // our open wants by channel
+	asked    map[uint64]*asked     // our open wants by channel
+	later    map[*Dataset]struct{} // to be asked for when there are fewer
 	channel  uint64
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
@@ -55,11 +57,11 @@ type session struct {
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 	return &session{
 		r: r, peer: peer, stream: stream, began: r.now(), in: newIntake(),
-		control:  make(chan []byte, maxControl),
-		wake:     make(chan struct{}, 1),
-		theirs:   make(map[DatasetID]bool),
-		wants:    make(map[DatasetID]uint64),
-		asked:    make(map[uint64]*asked),
+		control: make(chan []byte, maxControl),
+		wake:    make(chan struct{}, 1),
+		theirs:  make(map[DatasetID]bool),
+		wants:   make(map[DatasetID]uint64),
+		asked:   make(map[uint64]*asked), later: make(map[*Dataset]struct{}),
 		versions: make(map[DatasetID]summary),
 	}
 }

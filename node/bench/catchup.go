@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 )
 
@@ -34,6 +35,42 @@ func catchUp(perEntry int) func(context.Context, string, Params) (Result, error)
 		err = r.ofStream(ctx, wire, took)
 		return r, err
 	}
+}
+
+// joinState is catchUp where the writer's log is cut.
+func joinState(ctx context.Context, dir string, p Params) (Result, error) {
+	l := newLink()
+	writer, err := openKeeping(filepath.Join(dir, "a"), "a", l.end("a"), cutSoon)
+	if err != nil {
+		return nil, err
+	}
+	defer writer.close()
+	if err := writer.write(ctx, p.Ops, 64, p.Keys); err != nil {
+		return nil, err
+	}
+	if _, err := settleDisk(ctx, writer); err != nil {
+		return nil, err
+	}
+	reader, err := openBare(filepath.Join(dir, "b"), "b", l.end("b"))
+	if err != nil {
+		return nil, err
+	}
+	defer reader.close()
+	took, err := l.meet(ctx, writer, reader)
+	if err != nil {
+		return nil, err
+	}
+	var r Result
+	perSecond := r.work(p.Keys, took)
+	wire := int64(writer.Stats().SyncOut.Load() + reader.Stats().SyncOut.Load())
+	r.bytes("on the wire", wire)
+	r.bytes("on disk", reader.store.Size())
+	r.resident(ownResidentBytes())
+	if err := r.ofVerified(dir, 64, perSecond); err != nil {
+		return nil, err
+	}
+	err = r.ofStream(ctx, wire, took)
+	return r, err
 }
 
 // heal measures two replicas that both wrote while they were apart.

@@ -29,6 +29,11 @@ type bare struct {
 
 // openBare opens a replica with a new identity, and runs it.
 func openBare(dir, name string, mesh replica.Mesh) (*bare, error) {
+	return openKeeping(dir, name, mesh, replica.Retention{})
+}
+
+// openKeeping is openBare with its own idea of how long logs are kept.
+func openKeeping(dir, name string, mesh replica.Mesh, keep replica.Retention) (*bare, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -37,7 +42,9 @@ func openBare(dir, name string, mesh replica.Mesh) (*bare, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := replica.Open(replica.Options{Store: store, Key: key, Network: replica.OpenNetwork("bench"), Mesh: mesh})
+	r, err := replica.Open(replica.Options{
+		Store: store, Key: key, Network: replica.OpenNetwork("bench"), Mesh: mesh, Retention: keep,
+	})
 	var d *replica.Dataset
 	if err == nil {
 		d, err = r.Dataset(datasetName)

@@ -87,8 +87,16 @@ var Scenarios = []Scenario{
 		Help:     "nodes under load, one of them a process that is killed and restarted: what is lost, and time until equal",
 	},
 	{
+		Name: "reclaim", Run: reclaim, Takes: "keys value-size", Defaults: Params{Keys: 100_000, ValueSize: 256},
+		Help: "write to maps, sets and texts, delete nine of ten: what is left on disk, by a replica that had only the rest",
+	},
+	{
 		Name: "bootstrap", Run: catchUp(64), Takes: "ops keys", Defaults: Params{Ops: 1_000_000, Keys: 1_000_000}, ByName: true,
-		Help: "a new replica fetches a large dataset",
+		Help: "a new replica fetches a large dataset, as its log",
+	},
+	{
+		Name: "join", Run: joinState, Takes: "ops keys", Defaults: Params{Ops: 1_000_000, Keys: 1_000_000}, ByName: true,
+		Help: "a new replica fetches a large dataset whose log is cut, as a state",
 	},
 	{
 		Name: "text", Run: text, Takes: "file", ByName: true,

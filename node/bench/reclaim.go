@@ -1,0 +1,204 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
+)
+
+// cutSoon keeps no more of a log than what is being written.
+var cutSoon = replica.Retention{Age: time.Nanosecond, Spare: -1, Every: time.Hour}
+
+const (
+	reclaimFields = 100  // in a map
+	reclaimText   = 1000 // elements of a text
+	keepOneIn     = 10
+)
+
+// reclaim writes keys on two replicas, half of them map fields, the rest set
+// elements and text; deletes nine of ten; and compares what is left on disk with
+// a replica that never had more than the rest.
+func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
+	l := newLink()
+	var all []*bare
+	for _, name := range []string{"a", "b", "alone"} {
+		x, err := openKeeping(filepath.Join(dir, name), name, l.end(name), cutSoon)
+		if err != nil {
+			return nil, err
+		}
+		defer x.close()
+		all = append(all, x)
+	}
+	a, b, alone := all[0], all[1], all[2]
+	l.join(a, b)
+	began := time.Now()
+	if err := a.fillWith(ctx, p, false); err != nil {
+		return nil, err
+	}
+	if err := b.inc(ctx, "b writes too"); err != nil {
+		return nil, err
+	}
+	if err := soon(ctx, func() (bool, error) { return same(a, b), nil }); err != nil {
+		return nil, err
+	}
+	full, err := settleDisk(ctx, a, b)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.thinOut(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := soon(ctx, func() (bool, error) { return same(a, b), nil }); err != nil {
+		return nil, err
+	}
+	var r Result
+	r.work(p.Keys+p.Keys*(keepOneIn-1)/keepOneIn, time.Since(began))
+	before := a.store.Size()
+	began = time.Now()
+	left, err := settleDisk(ctx, a, b)
+	if err != nil {
+		return nil, err
+	}
+	r.time("acknowledging, dropping, compacting", time.Since(began))
+	if err := alone.fillWith(ctx, p, true); err != nil {
+		return nil, err
+	}
+	live, err := settleDisk(ctx, alone)
+	if err != nil {
+		return nil, err
+	}
+	r.bytes("on disk with all of it, compacted", full)
+	r.bytes("on disk after deleting nine of ten", before)
+	r.bytes("on disk after upkeep", left)
+	r.resident(ownResidentBytes())
+	r.of("a replica that had only the rest", Bytes, float64(live), float64(left))
+	return r, nil
+}
+
+// settleDisk does upkeep until the disk of the first does not shrink any more,
+// and returns its size.
+func settleDisk(ctx context.Context, all ...*bare) (int64, error) {
+	for range 8 { // acks, what they make stable, acks of that, the sweep, the cut
+		for _, x := range all {
+			if err := x.Sync(ctx); err != nil {
+				return 0, err
+			}
+			x.Upkeep(ctx)
+		}
+		if err := soon(ctx, func() (bool, error) { return len(all) < 2 || same(all[0], all[1]), nil }); err != nil {
+			return 0, err
+		}
+		if err := all[0].store.Compact(nil); err != nil {
+			return 0, err
+		}
+	}
+	// Tables that are of no use any more are removed a little later.
+	last, still := int64(-1), 0
+	err := soon(ctx, func() (bool, error) {
+		size := all[0].store.Size()
+		if still++; size != last {
+			last, still = size, 0
+		}
+		return still == stillPolls, nil
+	})
+	return last, err
+}
+
+// stillPolls is how often in a row a size must be the same.
+const stillPolls = 200
+
+// fillWith writes the keys, or only those that thinOut leaves.
+func (b *bare) fillWith(ctx context.Context, p Params, rest bool) error {
+	rng := rand.New(rand.NewPCG(1, 1)) // values that do not compress
+	value := func(n int) []byte {
+		v := make([]byte, n)
+		for i := range v {
+			v[i] = byte(rng.Uint32())
+		}
+		return v
+	}
+	update := func(f crdt.Family, key string, make func(crdt.Object, replica.Now) crdt.Op) error {
+		_, err := b.data.Update(ctx, f, key, func(o crdt.Object, now replica.Now) (crdt.Op, bool) { return make(o, now), true })
+		return err
+	}
+	for i := range p.Keys / 2 {
+		if rest && i%keepOneIn != 0 {
+			continue
+		}
+		v := value(p.ValueSize)
+		if err := update(crdt.LWWMap, fmt.Sprint("map ", i/reclaimFields), func(o crdt.Object, now replica.Now) crdt.Op {
+			return o.(*crdt.MapState).Set(now.Time, fmt.Append(nil, "field ", i), v)
+		}); err != nil {
+			return err
+		}
+	}
+	for i := range p.Keys / 4 {
+		if rest && i%keepOneIn != 0 {
+			continue
+		}
+		if err := update(crdt.ORSet, fmt.Sprint("set ", i/reclaimFields), func(o crdt.Object, _ replica.Now) crdt.Op {
+			return o.(*crdt.SetState).Add(fmt.Append(nil, "element ", i))
+		}); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < p.Keys/4; i += reclaimText {
+		n := reclaimText
+		if rest {
+			n /= keepOneIn
+		}
+		text := make([][]byte, n)
+		for k := range text {
+			text[k] = value(1)
+		}
+		if err := update(crdt.Sequence, fmt.Sprint("text ", i), func(o crdt.Object, _ replica.Now) crdt.Op {
+			return o.(*crdt.SequenceState).InsertAt(0, text)
+		}); err != nil {
+			return err
+		}
+	}
+	return b.Sync(ctx)
+}
+
+// thinOut deletes nine of ten.
+func (b *bare) thinOut(ctx context.Context, p Params) error {
+	update := func(f crdt.Family, key string, make func(crdt.Object, replica.Now) (crdt.Op, bool)) error {
+		_, err := b.data.Update(ctx, f, key, make)
+		return err
+	}
+	for i := range p.Keys / 2 {
+		if i%keepOneIn == 0 {
+			continue
+		}
+		if err := update(crdt.LWWMap, fmt.Sprint("map ", i/reclaimFields), func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
+			return o.(*crdt.MapState).Remove(now.Time, fmt.Append(nil, "field ", i)), true
+		}); err != nil {
+			return err
+		}
+	}
+	for i := range p.Keys / 4 {
+		if i%keepOneIn == 0 {
+			continue
+		}
+		if err := update(crdt.ORSet, fmt.Sprint("set ", i/reclaimFields), func(o crdt.Object, _ replica.Now) (crdt.Op, bool) {
+			return o.(*crdt.SetState).Remove(fmt.Append(nil, "element ", i))
+		}); err != nil {
+			return err
+		}
+	}
+	for i := 0; i < p.Keys/4; i += reclaimText {
+		for at := range reclaimText / keepOneIn { // nine of each ten elements, as one edits
+			if err := update(crdt.Sequence, fmt.Sprint("text ", i), func(o crdt.Object, _ replica.Now) (crdt.Op, bool) {
+				return o.(*crdt.SequenceState).DeleteRange(at+1, keepOneIn-1), true
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return b.Sync(ctx)
+}
