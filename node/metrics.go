@@ -49,7 +49,9 @@ var (
 	descRepairs  = desc("repairs_total", "Exchanges begun.")
 	descRepaired = desc("repaired_entries_total", "Entries that came by repair and were news.")
 	descRejected = desc("rejected_entries_total", "Malformed or forged entries.")
-	descForks    = desc("forks_total", "Entries that contradict a log.")
+	descForks    = desc("forks_total", "Authors that were found to have signed two logs.")
+	descJoined   = desc("states_joined_total", "Whole states taken over from peers whose logs are cut.")
+	descBuried   = desc("tombstones_dropped_total", "Tombstones that nobody needs any more.")
 	descDropped  = desc("gossip_dropped_total", "Gossip messages lost in this node's queues.")
 	descStore    = desc("store_bytes", "Size of the store on disk.")
 	descPeers    = desc("peers", "Connected peers.")
@@ -62,7 +64,7 @@ type nodeCollector struct{ n *Node }
 func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
-		descRepaired, descRejected, descForks, descDropped, descStore, descPeers, descLag, descHealthy,
+		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descLag, descHealthy,
 	} {
 		c <- d
 	}
@@ -89,6 +91,8 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 	count(descRepaired, s.EntriesRepaired.Load())
 	count(descRejected, s.Rejected.Load())
 	count(descForks, s.Forks.Load())
+	count(descJoined, s.StatesJoined.Load())
+	count(descBuried, s.TombstonesDropped.Load())
 	gauge(descStore, float64(x.n.state.store.Size()))
 	healthy := 1.0
 	if x.n.state.replica.Failure() != nil {

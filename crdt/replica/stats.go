@@ -16,6 +16,7 @@ type Stats struct {
 	Forks                       atomic.Uint64 // entries that contradict a log
 	Repairs                     atomic.Uint64 // exchanges begun
 	StatesJoined                atomic.Uint64 // whole states taken over
+	TombstonesDropped           atomic.Uint64
 	EntriesRepaired             atomic.Uint64 // entries that came over a sync stream and were news
 	GossipIn, GossipOut         atomic.Uint64 // bytes
 	SyncIn, SyncOut             atomic.Uint64 // bytes

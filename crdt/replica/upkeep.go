@@ -319,6 +319,7 @@ func (d *Dataset) sweep(ctx context.Context) error {
 			dropped, left, from = dropped+n, left+m, next
 		}
 	}
+	d.r.stats.TombstonesDropped.Add(uint64(dropped))
 	now := d.r.now()
 	d.mu.Lock()
 	d.tombs = left > 0 || len(d.buried) > 0

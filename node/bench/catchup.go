@@ -48,7 +48,7 @@ func joinState(ctx context.Context, dir string, p Params) (Result, error) {
 	if err := writer.write(ctx, p.Ops, 64, p.Keys); err != nil {
 		return nil, err
 	}
-	if _, err := settleDisk(ctx, writer); err != nil {
+	if err := settleDisk(ctx, writer); err != nil {
 		return nil, err
 	}
 	reader, err := openBare(filepath.Join(dir, "b"), "b", l.end("b"))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/datastore"
 )
 
 // cutSoon keeps no more of a log than what is being written.
@@ -27,7 +28,11 @@ func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
 	l := newLink()
 	var all []*bare
 	for _, name := range []string{"a", "b", "alone"} {
-		x, err := openKeeping(filepath.Join(dir, name), name, l.end(name), cutSoon)
+		mesh := l.end(name)
+		if name == "alone" {
+			mesh = newLink().end(name)
+		}
+		x, err := openKeeping(filepath.Join(dir, name), name, mesh, cutSoon)
 		if err != nil {
 			return nil, err
 		}
@@ -46,10 +51,10 @@ func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
 	if err := soon(ctx, func() (bool, error) { return same(a, b), nil }); err != nil {
 		return nil, err
 	}
-	full, err := settleDisk(ctx, a, b)
-	if err != nil {
+	if err := settleDisk(ctx, a, b); err != nil {
 		return nil, err
 	}
+	full := a.store.Size()
 	if err := a.thinOut(ctx, p); err != nil {
 		return nil, err
 	}
@@ -60,15 +65,30 @@ func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
 	r.work(p.Keys+p.Keys*(keepOneIn-1)/keepOneIn, time.Since(began))
 	before := a.store.Size()
 	began = time.Now()
-	left, err := settleDisk(ctx, a, b)
-	if err != nil {
+	// A sweep that finds nothing to drop yet is not repeated at once.
+	fields := uint64(p.Keys / 2 * (keepOneIn - 1) / keepOneIn)
+	if err := soon(ctx, func() (bool, error) {
+		a.Upkeep(ctx)
+		b.Upkeep(ctx)
+		return a.Stats().TombstonesDropped.Load() >= fields, nil
+	}); err != nil {
+		return nil, err
+	}
+	if err := settleDisk(ctx, a, b); err != nil {
 		return nil, err
 	}
 	r.time("acknowledging, dropping, compacting", time.Since(began))
+	left, err := a.sizeOnDisk()
+	if err != nil {
+		return nil, err
+	}
 	if err := alone.fillWith(ctx, p, true); err != nil {
 		return nil, err
 	}
-	live, err := settleDisk(ctx, alone)
+	if err := settleDisk(ctx, alone); err != nil {
+		return nil, err
+	}
+	live, err := alone.sizeOnDisk()
 	if err != nil {
 		return nil, err
 	}
@@ -80,37 +100,36 @@ func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
 	return r, nil
 }
 
-// settleDisk does upkeep until the disk of the first does not shrink any more,
-// and returns its size.
-func settleDisk(ctx context.Context, all ...*bare) (int64, error) {
+// settleDisk does upkeep until there is nothing to do any more.
+func settleDisk(ctx context.Context, all ...*bare) error {
 	for range 8 { // acks, what they make stable, acks of that, the sweep, the cut
 		for _, x := range all {
 			if err := x.Sync(ctx); err != nil {
-				return 0, err
+				return err
 			}
 			x.Upkeep(ctx)
 		}
 		if err := soon(ctx, func() (bool, error) { return len(all) < 2 || same(all[0], all[1]), nil }); err != nil {
-			return 0, err
+			return err
 		}
 		if err := all[0].store.Compact(nil); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	// Tables that are of no use any more are removed a little later.
-	last, still := int64(-1), 0
-	err := soon(ctx, func() (bool, error) {
-		size := all[0].store.Size()
-		if still++; size != last {
-			last, still = size, 0
-		}
-		return still == stillPolls, nil
-	})
-	return last, err
+	return nil
 }
 
-// stillPolls is how often in a row a size must be the same.
-const stillPolls = 200
+// sizeOnDisk is the size of a replica's store that is closed and opened again:
+// LevelDB removes tables of no use a little late.
+func (b *bare) sizeOnDisk() (int64, error) {
+	b.close()
+	store, err := datastore.Open(b.store.Dir(), datastore.Options{})
+	if err != nil {
+		return 0, err
+	}
+	n := store.Size()
+	return n, store.Close()
+}
 
 // fillWith writes the keys, or only those that thinOut leaves.
 func (b *bare) fillWith(ctx context.Context, p Params, rest bool) error {

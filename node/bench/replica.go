@@ -56,11 +56,11 @@ func openKeeping(dir, name string, mesh replica.Mesh, keep replica.Retention) (*
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = r.Run(ctx) })
-	return &bare{r, name, store, d, func() {
+	return &bare{r, name, store, d, sync.OnceFunc(func() {
 		cancel()
 		wg.Wait()
 		_ = store.Close()
-	}}, nil
+	})}, nil
 }
 
 // inc adds 1 to a counter.
