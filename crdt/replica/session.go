@@ -47,9 +47,10 @@ type session struct {
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
 	equal    time.Time
-	unequal  bool           // the peer's last root was not ours
-	compared time.Time      // when heads were last sent
-	heard    [rootSize]byte // the last root of the peer's that was equal to ours
+	told     map[DatasetID]map[authorHash]bool // proofs that the peer was sent
+	unequal  bool                              // the peer's last root was not ours
+	compared time.Time                         // when heads were last sent
+	heard    [rootSize]byte                    // the last root of the peer's that was equal to ours
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
@@ -61,6 +62,7 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		wants:    make(map[DatasetID]uint64),
 		asked:    make(map[uint64]*asked),
 		versions: make(map[DatasetID]summary),
+		told:     make(map[DatasetID]map[authorHash]bool),
 	}
 }
 
