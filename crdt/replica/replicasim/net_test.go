@@ -146,8 +146,8 @@ func (n *network) leave(x *incarnation) {
 	n.mu.Lock()
 	delete(n.running, x.node.name)
 	for _, other := range n.names {
-		if other != x.node.name {
-			n.tear(way{x.node.name, other})
+		if w := (way{x.node.name, other}); n.links[w] != nil {
+			n.tear(w)
 		}
 	}
 	n.mu.Unlock()
@@ -163,6 +163,9 @@ func (n *network) spread(from, back string, id replica.DatasetID, message []byte
 			continue
 		}
 		l := n.links[way{from, to}]
+		if l == nil {
+			continue
+		}
 		copies := 1
 		if l.rng.Float64() < l.twice {
 			copies = 2
@@ -235,7 +238,7 @@ func (x *incarnation) Peers() []string {
 	defer n.mu.Unlock()
 	var peers []string
 	for name := range n.running {
-		if name != x.node.name && n.links[way{x.node.name, name}].down == 0 {
+		if l := n.links[way{x.node.name, name}]; l != nil && l.down == 0 {
 			peers = append(peers, name)
 		}
 	}

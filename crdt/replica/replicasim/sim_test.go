@@ -18,6 +18,8 @@ var (
 	seeds = flag.Int("sim.seeds", 6, "how many seeds to run")
 	seed  = flag.Uint64("sim.seed", 0, "run this seed only, with its plan; 0: the first seeds")
 	times = flag.Int("sim.times", 1, "how often to run a seed")
+
+	strangers = flag.Bool("sim.strangers", false, "let nodes write to maps before anybody has heard of them")
 )
 
 // soakEvery is how many seeds pass between two lines about the process.
@@ -82,6 +84,10 @@ func (s *totals) add(t *testing.T, r report) {
 	s.sum.faults += r.faults
 	s.sum.ops += r.ops
 	s.sum.entries += r.entries
+	s.sum.states += r.states
+	s.sum.cutting += r.cutting
+	s.sum.forking += r.forking
+	s.sum.late += r.late
 	s.sum.virtual += r.virtual
 	s.slow = max(s.slow, r.converged)
 	if s.seeds%soakEvery == 0 {
@@ -95,6 +101,8 @@ func (s *totals) add(t *testing.T, r report) {
 func (s *totals) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d seeds: %d nodes, %d faults, %d ops in %d entries, %v of virtual time, equal within %v",
-		s.seeds, s.sum.nodes, s.sum.faults, s.sum.ops, s.sum.entries, s.sum.virtual.Round(time.Minute), s.slow)
+	return fmt.Sprintf("%d seeds, %d with logs cut, %d with a fork: %d nodes (%d came late), %d faults, %d ops in %d entries, "+
+		"%d states joined, %v of virtual time, equal within %v",
+		s.seeds, s.sum.cutting, s.sum.forking, s.sum.nodes, s.sum.late, s.sum.faults, s.sum.ops, s.sum.entries,
+		s.sum.states, s.sum.virtual.Round(time.Minute), s.slow)
 }
