@@ -21,6 +21,7 @@ const (
 	inboxSize    = 4096             // gossip messages that wait at a node; more are lost
 	rateFull     = 4 << 20          // bytes a second over a stream
 	againShare   = 0.05             // of duplicates that get past the relay's memory
+	maxSeen      = 1 << 14          // messages that a relay remembers
 )
 
 // network is the simulated mesh. Gossip is relayed by whoever accepts it, as
@@ -219,6 +220,9 @@ func (x *incarnation) listen() {
 				continue
 			}
 			if !seen[id] {
+				if len(seen) == maxSeen {
+					clear(seen)
+				}
 				seen[id] = true
 				x.node.w.net.spread(x.node.name, g.from, g.dataset, g.message)
 			}
@@ -249,7 +253,9 @@ func (x *incarnation) Peers() []string {
 func (x *incarnation) Publish(id replica.DatasetID, message []byte) error {
 	n := x.node.w.net
 	n.mu.Lock()
-	n.announced = append(n.announced, message)
+	if !x.node.w.forgetful {
+		n.announced = append(n.announced, message)
+	}
 	n.mu.Unlock()
 	n.spread(x.node.name, "", id, message)
 	return nil

@@ -104,7 +104,7 @@ func (x *node) start() {
 	}
 	x.runs++
 	i.run = x.runs
-	if !x.suspect {
+	if !x.suspect && !x.w.forgetful {
 		for k, d := range i.sets {
 			x.journals[k].restarted(x.w, i, d, k)
 		}

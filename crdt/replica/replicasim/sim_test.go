@@ -4,12 +4,14 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/crdt/replica/replicatest"
 	"github.com/numax-mesh/numax/datastore"
 )
@@ -61,8 +63,14 @@ func warmUp(t *testing.T) {
 	n := replicatest.New(t, 1)
 	a, b := n.StartOver("a", "", datastore.Options{}), n.StartOver("b", "", datastore.Options{})
 	a.Set("k", make([]byte, 4<<10)) // worth compressing
+	a.Sync()
+	a.Do(crdt.Sequence, "k", func(o crdt.Object, _ replica.Now) crdt.Op { // texts are compressed otherwise
+		return o.(*crdt.SequenceState).InsertAt(0, slices.Repeat([][]byte{[]byte("text")}, 1<<10))
+	})
+	a.Sync()
 	n.Wait("the warm-up", func() bool {
-		return replicatest.Same(a, b) && a.Show(crdt.LWWRegister, "k") == b.Show(crdt.LWWRegister, "k")
+		return replicatest.Same(a, b) && a.Show(crdt.Sequence, "k") == b.Show(crdt.Sequence, "k") &&
+			a.Show(crdt.LWWRegister, "k") == b.Show(crdt.LWWRegister, "k")
 	})
 	a.Crash()
 	b.Crash()

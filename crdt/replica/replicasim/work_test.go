@@ -2,6 +2,7 @@ package replicasim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -36,7 +37,8 @@ type worker struct {
 	rng   *rand.Rand
 	j     *journal
 	large int
-	known bool // to others, by an entry
+	pause time.Duration // mean, between two steps; 0 = meanPause
+	known bool          // to others, by an entry
 }
 
 // public holds element ids that were told to other nodes by another way than
@@ -76,7 +78,7 @@ func (k *worker) run(end time.Time) {
 				k.step(i)
 			}
 		}
-		time.Sleep(time.Duration(k.rng.ExpFloat64() * float64(meanPause)))
+		time.Sleep(time.Duration(k.rng.ExpFloat64() * float64(cmp.Or(k.pause, meanPause))))
 		if !time.Now().Before(end) {
 			return
 		}

@@ -42,6 +42,7 @@ type world struct {
 
 	// What the seed has of its own, besides faults.
 	retention replica.Retention
+	forgetful bool   // keeps nothing that grows with the time it runs
 	forked    string // whose disk is copied; "" for nobody's
 
 	joined     atomic.Uint64 // states, by incarnations that ended
@@ -68,8 +69,13 @@ type report struct {
 	converged, virtual          time.Duration
 }
 
+// bareWorld is a world without nodes, datasets or faults.
+func bareWorld(seed uint64) *world {
+	return &world{seed: seed, began: time.Now(), network: replica.OpenNetwork("replicasim")}
+}
+
 func newWorld(seed uint64) *world {
-	w := &world{seed: seed, began: time.Now(), network: replica.OpenNetwork("replicasim")}
+	w := bareWorld(seed)
 	rng := w.rng("world")
 	var names []string
 	for k := range 3 + rng.IntN(4) {
