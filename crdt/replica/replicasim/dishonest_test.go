@@ -62,7 +62,7 @@ func besiege(t *testing.T, run func(*attack)) {
 	w := bareWorld(66)
 	w.datasets, w.public = []string{"set 0"}, make([]public, 1)
 	w.retention = replica.Retention{Age: 5 * time.Second, Spare: -1, Every: 2 * time.Second} // there are states to ask for
-	w.forked = evilName // it may have signed what it likes
+	w.forked = evilName                                                                      // it may have signed what it likes
 	names := []string{"a", "b", "c"}
 	for _, name := range names {
 		w.nodes = append(w.nodes, newNode(w, name, name))
