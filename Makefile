@@ -23,7 +23,7 @@ GUESTS   := $(foreach main,$(wildcard examples/*/main.go),$(dir $(main))$(notdir
 MODULES  := . sandbox/sdk/go examples
 RELEASES := linux-amd64 linux-arm64 linux-armv7 darwin-arm64 windows-amd64.exe
 
-.PHONY: help build demo test race sim fuzz fmt lint check bench release clean
+.PHONY: help build demo test race sim soak fuzz fmt lint check bench release clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -57,8 +57,12 @@ race: ## tests under the race detector; needs a C compiler
 
 SEEDS ?= 200
 TIMES ?= 1
+HOURS ?= 24
 sim: ## replicas under faults in virtual time: SEEDS=200, or SEED=17 TIMES=1
-	$(GO) test -timeout 0 -count 1 $(if $(SEED),-v) -run '^TestSim$$' ./crdt/replica/replicasim -sim.seeds $(SEEDS) -sim.seed $(or $(SEED),0) -sim.times $(TIMES)
+	$(GO) test -timeout 0 -count 1 $(if $(SEED),-v) -run '^TestSim$$' ./crdt/replica/replicasim -sim.seeds $(SEEDS) -sim.seed $(or $(SEED),0) -sim.times $(TIMES) $(if $(STRANGERS),-sim.strangers)
+
+soak: ## HOURS=24 of churn in virtual time: does anything grow?
+	$(GO) test -timeout 0 -count 1 -v -run '^TestSoak$$' ./crdt/replica/replicasim -sim.hours $(HOURS)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -38,7 +39,9 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 		return err
 	}
 	for a, k := range j.state.acks {
-		if have := acks[a]; have == nil || have.upto < k.upto {
+		// An ack beyond the log that replaces a forked one would spoil every
+		// state that is made from here.
+		if have := acks[a]; have == nil || have.upto < k.upto || j.replace && d.hasFork(a) {
 			id := a.Bytes()
 			b.Put(datastore.AckKey(d.id, id[:]), k.append(nil))
 		}
@@ -53,10 +56,13 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	}
 	d.care.joined(j.state.manifest.epoch, logs)
 	b.Put(datastore.UpkeepKey(d.id), d.care.append(nil))
-	_, ahead := j.theirs[d.self]
-	ahead = ahead && j.theirs[d.self] > d.logs[d.self].have
+	self, ours := d.self, d.durable[d.self]
 	d.mu.Unlock()
-	if ahead {
+	other, err := d.parts(self, ours, j.state.manifest.logs[self])
+	if err != nil {
+		return err
+	}
+	if other {
 		d.r.becomeNew(&b)
 	}
 	if err := d.r.write(ctx, &b); err != nil {
@@ -94,6 +100,26 @@ func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
 		}
 	}
 	return logs, nil
+}
+
+// parts reports whether a log of our author that another replica has is not the
+// beginning of ours: somebody else writes as we do.
+//
+//	ours:    ─── cut ──── entry ──── entry ──── have
+//	theirs:                   ↑ ends here, with that entry; or not
+func (d *Dataset) parts(a crdt.Author, ours logState, theirs logHead) (bool, error) {
+	switch {
+	case theirs.have < ours.cut || theirs.have == 0:
+		return false, nil // nobody can tell any more
+	case theirs.have >= ours.have:
+		return theirs.have > ours.have || theirs.head != ours.head, nil
+	}
+	ours.applied = theirs.have
+	head, err := ours.appliedHead(d.r.store, d.id, a)
+	if errors.Is(err, datastore.ErrNotFound) {
+		return true, nil
+	}
+	return head != theirs.head, err
 }
 
 // use takes the new state in memory.

@@ -58,6 +58,10 @@ func (s *session) onAsk(p []byte) error {
 		return nil
 	}
 	sv, err := d.newStateServe(ch, credit)
+	if errors.Is(err, ErrBusy) {
+		s.send(frame(frameDone, uvarint(ch)))
+		return nil
+	}
 	if err != nil {
 		return err
 	}

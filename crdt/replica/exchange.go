@@ -78,11 +78,13 @@ func (s *session) onWant(p []byte) error {
 	}
 	var sv *serve
 	if d.below(w.version) && !d.isBroken() {
-		if sv, err = d.newStateServe(w.channel, w.credit); err != nil {
-			return err
-		}
-	} else {
-		sv = d.newServe(w, s.began)
+		sv, err = d.newStateServe(w.channel, w.credit)
+	}
+	if sv == nil && (err == nil || errors.Is(err, ErrBusy)) {
+		sv, err = d.newServe(w, s.began), nil
+	}
+	if err != nil {
+		return err
 	}
 	if err := s.begin(sv); err != nil {
 		return err

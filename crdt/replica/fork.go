@@ -275,19 +275,39 @@ func (s *session) named(p []byte) (*Dataset, []byte, error) {
 	return s.r.dataset(id), r.b, nil
 }
 
-// sendProofs tells a peer of the authors in its version that forked.
+// maxProofs is how many proofs one want is answered with.
+const maxProofs = 16
+
+// sendProofs tells a peer of authors that forked: of those in its version, and
+// once of all others. It may never have heard of them, and gets nothing of their
+// logs; but digests are equal only between those that know the same forks.
 func (s *session) sendProofs(d *Dataset, theirs summary) {
 	d.mu.Lock()
+	forked := maps.Clone(d.forked)
+	d.mu.Unlock()
 	var frames [][]byte
-	for h, p := range d.forked {
-		if _, has := theirs[h]; has {
+	s.mu.Lock()
+	told := s.told[d.id]
+	if told == nil {
+		told = make(map[authorHash]bool, len(forked))
+		s.told[d.id] = told
+	}
+	for h, p := range forked {
+		if _, has := theirs[h]; (has || !told[h]) && len(frames) < maxProofs {
+			told[h] = true
 			frames = append(frames, frame(frameProof, d.id[:], p.raw))
 		}
 	}
-	d.mu.Unlock()
+	s.mu.Unlock()
 	for _, f := range frames {
 		s.send(f)
 	}
+}
+
+func (d *Dataset) hasFork(a crdt.Author) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.isForked(a)
 }
 
 // isForked reports whether there is a proof against the author. d.mu is held.

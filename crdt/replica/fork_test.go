@@ -91,3 +91,51 @@ func TestForkedAuthor(t *testing.T) {
 		n.Wait("life to go on", sees(x, "after", "3"))
 	}
 }
+
+// Who comes when an author has long been found to fork gets nothing of its logs,
+// but hears of it: otherwise it would never be equal to those who know. After a
+// resync the state of a replica that had held the longer half can be handed on.
+func TestForkAndNewcomer(t *testing.T) {
+	n := replicatest.New(t, 1)
+	dir := t.TempDir()
+	a := n.StartOver("a", dir, datastore.Options{})
+	a.Inc("k")
+	a.Sync()
+	a.Stop()
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	twin := n.StartAs("twin", "a", copied)
+	b, c := n.Start("b"), n.Start("c")
+	for _, x := range []string{"a", "b"} {
+		for _, y := range []string{"twin", "c"} {
+			n.Cut(x, y)
+		}
+	}
+	a.Start()
+	for range 9 {
+		a.Inc("k")
+		a.Sync()
+	}
+	twin.Inc("k")
+	b.Inc("b") // its own ops make both sides ack the forked author
+	c.Inc("c")
+	settle(n, a, b)
+	settle(n, twin, c)
+	n.Heal("b", "c")
+	settle(n, a, b, c, twin)
+
+	late := n.Start("late")
+	settle(n, a, b, c, twin, late)
+	if err := b.D.Resync(context.Background(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	settle(n, b, c)
+	if err := late.D.Resync(context.Background(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	settle(n, a, b, c, twin, late)
+	wantShow(t, late, crdt.GCounter, "k", "2")
+	wantShow(t, late, crdt.GCounter, "b", "1")
+}

@@ -49,9 +49,10 @@ type session struct {
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
 	equal    time.Time
-	unequal  bool           // the peer's last root was not ours
-	compared time.Time      // when heads were last sent
-	heard    [rootSize]byte // the last root of the peer's that was equal to ours
+	told     map[DatasetID]map[authorHash]bool // proofs that the peer was sent
+	unequal  bool                              // the peer's last root was not ours
+	compared time.Time                         // when heads were last sent
+	heard    [rootSize]byte                    // the last root of the peer's that was equal to ours
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
@@ -63,6 +64,7 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		wants:   make(map[DatasetID]uint64),
 		asked:   make(map[uint64]*asked), later: make(map[*Dataset]struct{}),
 		versions: make(map[DatasetID]summary),
+		told:     make(map[DatasetID]map[authorHash]bool),
 	}
 }
 

@@ -42,6 +42,11 @@ func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
 			view.Close()
 		}
 	}()
+	// While commits fail the store may show what is not synced: seqs that a
+	// power cut would make free again.
+	if err := d.r.Failure(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
 	logs, err := readLogs(view, d.id)
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func TestBootstrapBelowTheCut(t *testing.T) {
 	cut(a)
 	writeAll(a, 2)
 	b := n.Start("b")
-	n.Wait("the state and the log behind it", func() bool { return replicatest.Same(a, b) })
+	settle(n, a, b)
 	sameState(t, a, b)
 	if b.Replica.Stats().StatesJoined.Load() != 1 {
 		t.Error("no state was joined")
@@ -179,7 +179,10 @@ func TestCrashDuringJoin(t *testing.T) {
 	b := n.Start("b")
 	for range 5 {
 		before := b.Replica.Stats().SyncIn.Load()
-		n.Wait("some of the state", func() bool { return b.Replica.Stats().SyncIn.Load() > before+10_000 })
+		n.Wait("some of the state", func() bool {
+			s := b.Replica.Stats()
+			return s.SyncIn.Load() > before+10_000 || s.StatesJoined.Load() > 0 || replicatest.Same(a, b)
+		})
 		b.Crash()
 		b.Start()
 		b.Inc("gcounter")

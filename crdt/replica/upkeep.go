@@ -404,9 +404,12 @@ func (d *Dataset) cutLogs(ctx context.Context, logs map[crdt.Author]logState) er
 	now := d.r.now()
 	d.r.cut.RLock()
 	d.mu.Lock()
-	to, marked := d.care.cut(now, &d.r.retention, size, logs)
-	if marked {
-		d.saveCare()
+	var to crdt.Version
+	if !d.joining { // a cut would have to wait
+		marked := false
+		if to, marked = d.care.cut(now, &d.r.retention, size, logs); marked {
+			d.saveCare()
+		}
 	}
 	d.mu.Unlock()
 	d.r.cut.RUnlock()
@@ -434,6 +437,11 @@ func (d *Dataset) cutTo(ctx context.Context, to crdt.Version, logs map[crdt.Auth
 	}
 	d.r.cut.RLock()
 	d.mu.Lock()
+	if d.joining {
+		// The state under way is replayed from the log, behind what had been
+		// applied when the join began: that part has to stay.
+		clear(heads)
+	}
 	for a, head := range heads {
 		if l := d.logs[a]; l.cut < to[a] {
 			l.cut, l.cutHead = to[a], head

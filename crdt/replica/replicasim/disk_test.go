@@ -67,6 +67,17 @@ func (d *disk) SetMeta(fd storage.FileDesc) error {
 	return nil
 }
 
+// size is that of all files.
+func (d *disk) size() (n int64) {
+	files, _ := d.List(storage.TypeAll)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, fd := range files {
+		n += d.written[fd]
+	}
+	return n
+}
+
 type diskWriter struct {
 	storage.Writer
 	d  *disk

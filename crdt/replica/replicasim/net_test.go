@@ -21,6 +21,7 @@ const (
 	inboxSize    = 4096             // gossip messages that wait at a node; more are lost
 	rateFull     = 4 << 20          // bytes a second over a stream
 	againShare   = 0.05             // of duplicates that get past the relay's memory
+	maxSeen      = 1 << 14          // messages that a relay remembers
 )
 
 // network is the simulated mesh. Gossip is relayed by whoever accepts it, as
@@ -146,8 +147,8 @@ func (n *network) leave(x *incarnation) {
 	n.mu.Lock()
 	delete(n.running, x.node.name)
 	for _, other := range n.names {
-		if other != x.node.name {
-			n.tear(way{x.node.name, other})
+		if w := (way{x.node.name, other}); n.links[w] != nil {
+			n.tear(w)
 		}
 	}
 	n.mu.Unlock()
@@ -163,6 +164,9 @@ func (n *network) spread(from, back string, id replica.DatasetID, message []byte
 			continue
 		}
 		l := n.links[way{from, to}]
+		if l == nil {
+			continue
+		}
 		copies := 1
 		if l.rng.Float64() < l.twice {
 			copies = 2
@@ -212,10 +216,16 @@ func (x *incarnation) listen() {
 			}
 			verdict, token := x.replica.Validate(g.dataset, g.message)
 			if verdict != replica.Accept {
+				if g.from == evilName {
+					continue
+				}
 				x.node.w.failf("%s: gossip by an honest peer: verdict %v", x.node.name, verdict)
 				continue
 			}
 			if !seen[id] {
+				if len(seen) == maxSeen {
+					clear(seen)
+				}
 				seen[id] = true
 				x.node.w.net.spread(x.node.name, g.from, g.dataset, g.message)
 			}
@@ -235,7 +245,7 @@ func (x *incarnation) Peers() []string {
 	defer n.mu.Unlock()
 	var peers []string
 	for name := range n.running {
-		if name != x.node.name && n.links[way{x.node.name, name}].down == 0 {
+		if l := n.links[way{x.node.name, name}]; l != nil && l.down == 0 {
 			peers = append(peers, name)
 		}
 	}
@@ -246,7 +256,9 @@ func (x *incarnation) Peers() []string {
 func (x *incarnation) Publish(id replica.DatasetID, message []byte) error {
 	n := x.node.w.net
 	n.mu.Lock()
-	n.announced = append(n.announced, message)
+	if !x.node.w.forgetful {
+		n.announced = append(n.announced, message)
+	}
 	n.mu.Unlock()
 	n.spread(x.node.name, "", id, message)
 	return nil

@@ -22,8 +22,12 @@ import (
 type node struct {
 	w        *world
 	name     string
-	rng      *rand.Rand // the keeper's
-	journals []*journal // one a dataset
+	identity string        // whose key it has: its name, but for a copy
+	late     time.Duration // when it is started first
+	copyOf   *node         // whose disk it begins with; its keeper starts it then
+	suspect  bool          // its log forks: what it writes is not journaled, and has keys of its own
+	rng      *rand.Rand    // the keeper's
+	journals []*journal    // one a dataset
 
 	// The keeper's too.
 	disk *disk
@@ -48,8 +52,8 @@ type incarnation struct {
 	ran     chan error
 }
 
-func newNode(w *world, name string) *node {
-	x := &node{w: w, name: name, rng: w.rng("keeper " + name), disk: newDisk()}
+func newNode(w *world, name, identity string) *node {
+	x := &node{w: w, name: name, identity: identity, rng: w.rng("keeper " + name), disk: newDisk()}
 	for range w.datasets {
 		x.journals = append(x.journals, &journal{})
 	}
@@ -100,8 +104,10 @@ func (x *node) start() {
 	}
 	x.runs++
 	i.run = x.runs
-	for k, d := range i.sets {
-		x.journals[k].restarted(x.w, i, d, k)
+	if !x.suspect && !x.w.forgetful {
+		for k, d := range i.sets {
+			x.journals[k].restarted(x.w, i, d, k)
+		}
 	}
 	i.ctx, i.cancel = context.WithCancel(context.Background())
 	go func() { i.ran <- i.replica.Run(i.ctx) }()
@@ -118,7 +124,7 @@ func (i *incarnation) open() (err error) {
 		return err
 	}
 	if i.replica, err = replica.Open(replica.Options{
-		Store: i.store, Key: identity(x.name), Network: x.w.network, Mesh: i, Now: x.now,
+		Store: i.store, Key: identity(x.identity), Network: x.w.network, Mesh: i, Now: x.now, Retention: x.w.retention,
 		Log: slog.New(&logTo{w: x.w, node: x.name}),
 	}); err != nil {
 		return err
@@ -180,6 +186,7 @@ func (x *node) depart() *incarnation {
 	x.mu.Unlock()
 	if i != nil {
 		x.w.net.leave(i)
+		x.w.joined.Add(i.replica.Stats().StatesJoined.Load())
 	}
 	return i
 }

@@ -3,7 +3,6 @@ package replicasim
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +40,6 @@ func drawPlan(rng *rand.Rand, names []string, active time.Duration) []fault {
 			at += 2*f.for_ + time.Second
 		}
 	}
-	slices.SortStableFunc(plan, func(a, b fault) int { return int(a.at - b.at) })
 	return plan
 }
 
@@ -52,9 +50,12 @@ func linkFault(rng *rand.Rand, names []string, active time.Duration) fault {
 	a, b := names[order[0]], names[order[1]]
 	ways := []way{{a, b}}
 	var change func(l *link, on int)
-	switch rng.IntN(6) {
-	case 0:
+	switch kind := rng.IntN(7); kind {
+	case 0, 6:
 		cut := 1 + rng.IntN(len(names)-1)
+		if kind == 6 { // long enough for the others to cut what it misses
+			cut, f.for_ = 1, (active-f.at)*9/10
+		}
 		ways = nil
 		var groups [2][]string
 		for k, at := range order {
@@ -119,11 +120,15 @@ func nodeFault(rng *rand.Rand, k int, name string) fault {
 	f := fault{node: k, for_: time.Duration(rng.ExpFloat64() * float64(10*time.Second))}
 	for_ := f.for_
 	clock := rng.IntN(2) == 0
-	switch kind := rng.IntN(4); kind {
+	switch kind := rng.IntN(5); kind {
+	case 4:
+		f.for_ = time.Duration(rng.Int64N(int64(time.Minute)))
+		for_ = f.for_
+		fallthrough
 	case 0, 1:
 		f.what = name + " crashes"
 		stop := (*node).crash
-		if kind == 1 {
+		if kind != 0 {
 			f.what = name + " is stopped"
 			stop = (*node).stop
 		}

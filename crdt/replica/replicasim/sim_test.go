@@ -4,12 +4,14 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/crdt/replica/replicatest"
 	"github.com/numax-mesh/numax/datastore"
 )
@@ -18,6 +20,8 @@ var (
 	seeds = flag.Int("sim.seeds", 6, "how many seeds to run")
 	seed  = flag.Uint64("sim.seed", 0, "run this seed only, with its plan; 0: the first seeds")
 	times = flag.Int("sim.times", 1, "how often to run a seed")
+
+	strangers = flag.Bool("sim.strangers", false, "let nodes write to maps before anybody has heard of them")
 )
 
 // soakEvery is how many seeds pass between two lines about the process.
@@ -59,8 +63,14 @@ func warmUp(t *testing.T) {
 	n := replicatest.New(t, 1)
 	a, b := n.StartOver("a", "", datastore.Options{}), n.StartOver("b", "", datastore.Options{})
 	a.Set("k", make([]byte, 4<<10)) // worth compressing
+	a.Sync()
+	a.Do(crdt.Sequence, "k", func(o crdt.Object, _ replica.Now) crdt.Op { // texts are compressed otherwise
+		return o.(*crdt.SequenceState).InsertAt(0, slices.Repeat([][]byte{[]byte("text")}, 1<<10))
+	})
+	a.Sync()
 	n.Wait("the warm-up", func() bool {
-		return replicatest.Same(a, b) && a.Show(crdt.LWWRegister, "k") == b.Show(crdt.LWWRegister, "k")
+		return replicatest.Same(a, b) && a.Show(crdt.Sequence, "k") == b.Show(crdt.Sequence, "k") &&
+			a.Show(crdt.LWWRegister, "k") == b.Show(crdt.LWWRegister, "k")
 	})
 	a.Crash()
 	b.Crash()
@@ -82,6 +92,10 @@ func (s *totals) add(t *testing.T, r report) {
 	s.sum.faults += r.faults
 	s.sum.ops += r.ops
 	s.sum.entries += r.entries
+	s.sum.states += r.states
+	s.sum.cutting += r.cutting
+	s.sum.forking += r.forking
+	s.sum.late += r.late
 	s.sum.virtual += r.virtual
 	s.slow = max(s.slow, r.converged)
 	if s.seeds%soakEvery == 0 {
@@ -95,6 +109,8 @@ func (s *totals) add(t *testing.T, r report) {
 func (s *totals) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d seeds: %d nodes, %d faults, %d ops in %d entries, %v of virtual time, equal within %v",
-		s.seeds, s.sum.nodes, s.sum.faults, s.sum.ops, s.sum.entries, s.sum.virtual.Round(time.Minute), s.slow)
+	return fmt.Sprintf("%d seeds, %d with logs cut, %d with a fork: %d nodes (%d came late), %d faults, %d ops in %d entries, "+
+		"%d states joined, %v of virtual time, equal within %v",
+		s.seeds, s.sum.cutting, s.sum.forking, s.sum.nodes, s.sum.late, s.sum.faults, s.sum.ops, s.sum.entries,
+		s.sum.states, s.sum.virtual.Round(time.Minute), s.slow)
 }

@@ -2,6 +2,7 @@ package replicasim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -36,6 +37,8 @@ type worker struct {
 	rng   *rand.Rand
 	j     *journal
 	large int
+	pause time.Duration // mean, between two steps; 0 = meanPause
+	known bool          // to others, by an entry
 }
 
 // public holds element ids that were told to other nodes by another way than
@@ -75,7 +78,7 @@ func (k *worker) run(end time.Time) {
 				k.step(i)
 			}
 		}
-		time.Sleep(time.Duration(k.rng.ExpFloat64() * float64(meanPause)))
+		time.Sleep(time.Duration(k.rng.ExpFloat64() * float64(cmp.Or(k.pause, meanPause))))
 		if !time.Now().Before(end) {
 			return
 		}
@@ -85,6 +88,8 @@ func (k *worker) run(end time.Time) {
 func (k *worker) step(i *incarnation) {
 	var err error
 	switch n := k.rng.IntN(40); {
+	case k.x.suspect:
+		err = k.update(i)
 	case n < 3:
 		err = k.sync(i)
 	case n < 5:
@@ -164,10 +169,32 @@ func (k *worker) value() []byte {
 	return fmt.Appendf(nil, "%x", k.rng.Uint32N(1<<16))
 }
 
+// stranger reports whether no other replica has heard of our author. Nobody
+// waits for a stranger when removals from maps are forgotten; an older write of
+// it may then win where they are, and lose where they are not (see doc.go).
+func (k *worker) stranger(i *incarnation) bool {
+	if !k.w.cuts() || k.known {
+		return false
+	}
+	for _, x := range k.w.nodes {
+		if j := x.current(); j != nil && x != k.x && j.sets[k.k].Version()[i.author()] > 0 {
+			k.known = true
+			return false
+		}
+	}
+	return true
+}
+
 func (k *worker) update(i *incarnation) error {
 	r := record{run: i.run, name: object{
 		crdt.Family(1 + k.rng.IntN(6)), fmt.Sprintf("key %d", k.rng.IntN(keysAFamily)),
 	}}
+	if k.x.suspect {
+		r.name.key = forkedKey
+	}
+	if r.name.family == crdt.LWWMap && !*strangers && k.stranger(i) {
+		r.name.family = crdt.ORSet
+	}
 	// Drawn before the object is seen, so that what is drawn later does not
 	// depend on how the nodes' work interleaved.
 	value, field, by := k.value(), fmt.Appendf(nil, "f%d", k.rng.IntN(fields)), 1+k.rng.Uint64N(9)
@@ -216,6 +243,8 @@ func (k *worker) update(i *incarnation) error {
 		return err
 	}
 	r.op.Seq = dot.Seq
-	k.j.add(r)
+	if !k.x.suspect {
+		k.j.add(r)
+	}
 	return nil
 }

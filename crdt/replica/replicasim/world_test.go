@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -38,6 +40,14 @@ type world struct {
 	public   []public
 	report   report
 
+	// What the seed has of its own, besides faults.
+	retention replica.Retention
+	forgetful bool   // keeps nothing that grows with the time it runs
+	forked    string // whose disk is copied; "" for nobody's
+
+	joined     atomic.Uint64 // states, by incarnations that ended
+	reconciled bool          // after the resyncs that a fork asks for
+
 	mu       sync.Mutex // guards the fields below
 	failures []string
 	lines    []string // of the log
@@ -54,11 +64,18 @@ type doubt struct {
 // report is what a seed did.
 type report struct {
 	nodes, faults, ops, entries int
+	states, tombstones          int // joined; left at the end
+	cutting, forking, late      int // worlds with it; nodes that came late
 	converged, virtual          time.Duration
 }
 
+// bareWorld is a world without nodes, datasets or faults.
+func bareWorld(seed uint64) *world {
+	return &world{seed: seed, began: time.Now(), network: replica.OpenNetwork("replicasim")}
+}
+
 func newWorld(seed uint64) *world {
-	w := &world{seed: seed, began: time.Now(), network: replica.OpenNetwork("replicasim")}
+	w := bareWorld(seed)
 	rng := w.rng("world")
 	var names []string
 	for k := range 3 + rng.IntN(4) {
@@ -70,11 +87,19 @@ func newWorld(seed uint64) *world {
 	w.public = make([]public, len(w.datasets))
 	w.active = 20*time.Second + time.Duration(rng.Int64N(int64(2*time.Minute)))
 	w.plan = drawPlan(w.rng("plan"), names, w.active)
-	w.net = newNetwork(w, names)
 	for _, name := range names {
-		w.nodes = append(w.nodes, newNode(w, name))
+		w.nodes = append(w.nodes, newNode(w, name, name))
 	}
 	w.report = report{nodes: len(names), faults: len(w.plan)}
+	w.drawRetention()
+	w.drawLate()
+	w.drawFork()
+	names = nil
+	for _, x := range w.nodes {
+		names = append(names, x.name)
+	}
+	w.net = newNetwork(w, names)
+	slices.SortStableFunc(w.plan, func(a, b fault) int { return int(a.at - b.at) })
 	return w
 }
 
@@ -110,7 +135,13 @@ func (w *world) unsure(k int, name object, elem crdt.Dot) {
 // story is the plan, the log's end and what went wrong.
 func (w *world) story() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d nodes, datasets %q, active for %v\nplan:\n", len(w.nodes), w.datasets, w.active)
+	fmt.Fprintf(&b, "%d nodes, datasets %q, active for %v, retention %+v\n", len(w.nodes), w.datasets, w.active, w.retention)
+	for _, x := range w.nodes {
+		if x.late > 0 {
+			fmt.Fprintf(&b, "%s is new after %v\n", x.name, x.late)
+		}
+	}
+	fmt.Fprintln(&b, "plan:")
 	for _, f := range w.plan {
 		fmt.Fprintln(&b, f)
 	}
@@ -123,11 +154,13 @@ func (w *world) story() string {
 // run lives through the world and returns when all of it has ended.
 func (w *world) run() {
 	for _, x := range w.nodes {
-		x.start()
+		if x.late == 0 {
+			x.start()
+		}
 	}
 	w.live()
 	w.heal()
-	if w.converge("the faults' end") {
+	if w.converge("the faults' end") && w.reconcile() {
 		w.checkAll()
 		w.checkIdle()
 		w.restart()
@@ -138,6 +171,7 @@ func (w *world) run() {
 	for _, x := range w.nodes {
 		x.stop()
 	}
+	w.report.states = int(w.joined.Load())
 	w.report.virtual = w.elapsed()
 	time.Sleep(storeLinger)
 }
@@ -149,8 +183,12 @@ func (w *world) live() {
 	end := w.began.Add(w.active)
 	for k, x := range w.nodes {
 		wg.Go(func() {
+			if x.late > 0 && x.copyOf == nil {
+				time.Sleep(x.late)
+				x.start()
+			}
 			for _, f := range w.plan {
-				if f.node == k {
+				if f.node == k && f.at >= x.late {
 					time.Sleep(f.at - w.elapsed())
 					f.begin(w)
 				}
@@ -213,5 +251,6 @@ func (w *world) converge(since string) bool {
 		time.Sleep(pollEvery)
 	}
 	w.failf("not equal %v after %s: %v", convergeWithin, since, w.equal())
+	w.checkAnnounced() // may say why
 	return false
 }

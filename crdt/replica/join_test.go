@@ -1,0 +1,144 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/numax-mesh/numax/datastore"
+	"github.com/numax-mesh/numax/datastore/datastoretest"
+)
+
+// While the state of a peer is joined the log is not cut: what the objects had
+// when the join began is pinned, and the rest is replayed from the log.
+func TestNoCutDuringJoin(t *testing.T) {
+	l := openOver(t, openStore(t))
+	l.retention = Retention{Age: 1, Spare: -1, Every: time.Hour, Bytes: 1}
+	ctx := context.Background()
+	for range 3 {
+		if err := l.inc("k"); err != nil {
+			t.Fatal(err)
+		}
+		l.sync(t)
+	}
+	cut := func() uint64 {
+		l.Upkeep(ctx)
+		l.Upkeep(ctx)
+		l.sync(t)
+		l.d.mu.Lock()
+		defer l.d.mu.Unlock()
+		return l.d.durable[l.d.self].cut
+	}
+	setJoining := func(on bool) {
+		l.d.mu.Lock()
+		defer l.d.mu.Unlock()
+		l.d.joining = on
+	}
+	l.Upkeep(ctx) // sets a mark
+	setJoining(true)
+	if got := cut(); got != 0 {
+		t.Errorf("the log is cut at %d during a join", got)
+	}
+	setJoining(false)
+	if got := cut(); got == 0 {
+		t.Error("the log is never cut after a join")
+	}
+}
+
+// What the store shows while it cannot sync may be gone after a power cut, and
+// its seqs used again: no peer gets a state of it.
+func TestNoStateWhileDiskFails(t *testing.T) {
+	disk := datastoretest.NewDisk()
+	l := open(t, "", datastore.Options{Storage: disk})
+	if err := l.inc("k"); err != nil {
+		t.Fatal(err)
+	}
+	l.sync(t)
+	disk.Fail(datastoretest.FailSync, 0)
+	if err := l.inc("k"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the disk to fail", func() bool { return l.Failure() != nil })
+	if s, err := l.d.newState(false); !errors.Is(err, ErrBusy) {
+		if err == nil {
+			s.close()
+		}
+		t.Errorf("a state while the disk fails: %v, want %v", err, ErrBusy)
+	}
+	disk.Fail(datastoretest.NoFault, 0)
+	eventually(t, "the disk to work", func() bool { return l.Failure() == nil })
+	s, err := l.d.newState(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+}
+
+// A copy of our data directory wrote on and its state comes here: its end of our
+// log lies within an entry of ours. We write on as somebody else.
+func TestJoinOfACopy(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir, datastore.Options{})
+	if err := a.inc("k"); err != nil {
+		t.Fatal(err)
+	}
+	a.close(t)
+	copied := t.TempDir()
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	a, b := open(t, dir, datastore.Options{}), open(t, copied, datastore.Options{})
+	for range 9 { // one entry of nine, beside nine of one
+		if err := errors.Join(a.inc("k"), b.inc("k")); err != nil {
+			t.Fatal(err)
+		}
+		b.sync(t)
+	}
+	if err := a.inc("k"); err != nil { // it is ahead of the copy
+		t.Fatal(err)
+	}
+	a.sync(t)
+	other := newTestAuthor(7, b.d.id)
+	if v := b.gossip(message(other.entry(t, nil, other.inc("other")))); v != Accept {
+		t.Fatal(v)
+	}
+	b.sync(t)
+	old := a.Author()
+	s, err := b.d.newState(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	j, err := a.d.newJoin(s.manifest, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	for {
+		rows, err := s.chunk()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rows == nil {
+			break
+		}
+		if err := j.state.rows(rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.finish(context.Background(), s.seal()); err != nil {
+		t.Fatal(err)
+	}
+	if a.Author() == old {
+		t.Error("still the author that the copy is")
+	}
+	if err := a.inc("after"); err != nil {
+		t.Fatal(err)
+	}
+	a.sync(t)
+	if got := a.count(t, "other"); got != 1 {
+		t.Errorf("other is %d, want 1", got)
+	}
+}
