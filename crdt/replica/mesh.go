@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Mesh is what a replica needs of the network. Peers are named by opaque
@@ -20,6 +21,32 @@ type Mesh interface {
 	// Open opens a sync stream to a peer. Closing it ends both directions and
 	// unblocks reads and writes.
 	Open(ctx context.Context, peer string) (io.ReadWriteCloser, error)
+}
+
+const (
+	inlineRate   = 1 << 20 // bytes of entries a second that gossip carries whole
+	inlineBurst  = 2 << 20
+	alwaysInline = 1 << 10 // a header is not much less
+)
+
+// inlineBudget is a token bucket. Only the committer uses it.
+type inlineBudget struct {
+	left int
+	last time.Time
+}
+
+func (b *inlineBudget) take(now time.Time, n int) bool {
+	gained := now.Sub(b.last).Seconds() * inlineRate
+	if b.last.IsZero() || gained < 0 || gained > inlineBurst {
+		gained = inlineBurst
+	}
+	b.last = now
+	b.left = min(b.left+int(gained), inlineBurst)
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
 }
 
 type noMesh struct{}
@@ -40,9 +67,12 @@ const (
 	gossipHeader = 1
 )
 
+//
+// Gossip sends each byte several times over, so under pressure only headers
+// travel, and every peer pulls the rest once.
 func (r *Replica) publish(d *Dataset, e *Entry) {
 	kind, b := byte(gossipEntry), e.raw
-	if len(b) > MaxInline {
+	if len(b) > MaxInline || len(b) > alwaysInline && !r.inline.take(r.now(), len(b)) {
 		kind, b = gossipHeader, e.head()
 	}
 	message := append([]byte{kind}, b...)

@@ -64,6 +64,7 @@ type Replica struct {
 	cut       sync.RWMutex
 	queue     queue
 	kv        kv
+	inline    inlineBudget
 	rotate    atomic.Bool // a new replica id is due at the next commit
 	gaps      chan gap
 	kick      chan struct{}
