@@ -273,6 +273,12 @@ func (n *Node) Status() api.Status {
 			}
 			x.Ops += m.Ops
 			x.Authors++
+			if m.Ahead != 0 {
+				if x.Clocks == nil {
+					x.Clocks = make(map[string]float64)
+				}
+				x.Clocks[authorName(m.Author)] = m.Ahead.Seconds()
+			}
 			if m.Forked {
 				x.Forked = append(x.Forked, authorName(m.Author))
 			}

@@ -82,7 +82,7 @@ func (d *Data) Members(dataset string) ([]api.Member, error) {
 	}
 	all := []api.Member{}
 	for _, m := range x.Members() {
-		all = append(all, api.Member{Name: authorName(m.Author), Self: m.Self, Ops: m.Ops, Retired: m.Retired, Forked: m.Forked})
+		all = append(all, api.Member{Name: authorName(m.Author), Self: m.Self, Ops: m.Ops, Retired: m.Retired, Forked: m.Forked, Ahead: m.Ahead.Seconds()})
 	}
 	slices.SortFunc(all, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil

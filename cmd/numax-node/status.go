@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -53,6 +55,13 @@ func printStatus(s api.Status) error {
 	for _, d := range s.Datasets {
 		for _, f := range d.Forked {
 			fmt.Fprintf(w, "FORKED\t%s: %s signed two logs (a copied or restored data directory?); nothing more is taken from it\n", d.Name, f)
+		}
+		for _, a := range slices.Sorted(maps.Keys(d.Clocks)) {
+			ahead, way := time.Duration(d.Clocks[a]*float64(time.Second)).Round(time.Second), "ahead of"
+			if ahead < 0 {
+				ahead, way = -ahead, "behind"
+			}
+			fmt.Fprintf(w, "clock\t%s: that of %s is %v %s this node's\n", d.Name, a, ahead, way)
 		}
 		if len(d.Forked) > 0 {
 			fmt.Fprintf(w, "\tpeers may hold different halves: numax-node dataset resync --dataset %s --from PEER takes over the state of one\n", d.Name)

@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
@@ -194,6 +195,9 @@ type Member struct {
 	Ops     uint64 // in its log, as far as it came here
 	Retired bool   // by Forget
 	Forked  bool   // it signed two logs; see Resync
+	// Ahead is how far its clock was ahead of ours, or behind if negative, when
+	// its last entry came by gossip; 0 if it was about right.
+	Ahead time.Duration
 }
 
 // Members are the dataset's authors.
@@ -208,7 +212,7 @@ func (d *Dataset) Members() []Member {
 		}
 		h := hashAuthor(a)
 		all = append(all, Member{
-			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.forked[h] != nil,
+			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.forked[h] != nil, Ahead: d.clocks[a],
 		})
 	}
 	return all

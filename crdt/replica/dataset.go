@@ -44,6 +44,8 @@ type Dataset struct {
 	forked  map[authorHash]*proof
 	retired map[authorHash]bool
 
+	clocks map[crdt.Author]time.Duration // of those far from ours: how far ahead
+
 	parked  parked
 	young   young
 	watches map[*Watch]struct{}
@@ -138,6 +140,7 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		dead:    make(map[authorHash]summary),
 		forked:  make(map[authorHash]*proof),
 		retired: make(map[authorHash]bool),
+		clocks:  make(map[crdt.Author]time.Duration),
 		watches: make(map[*Watch]struct{}),
 		touched: make(map[crdt.Author]struct{}),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
@@ -35,12 +36,27 @@ func (r *Replica) Receive(ctx context.Context, from string, token any) {
 		r.log.Debug("cannot learn an entry", "dataset", d.name, "from", from, "err", err) // repair brings it
 		return
 	}
+	if got == LearnedNews {
+		d.noteClock(e)
+	}
 	if got == LearnedGap {
 		wait := gapWait
 		if e.headOnly {
 			wait = 0 // nobody will gossip the rest
 		}
 		r.gap(d, from, wait)
+	}
+}
+
+// noteClock compares the clock of an entry that was made just now with ours.
+func (d *Dataset) noteClock(e *Entry) {
+	ahead := time.Duration(e.Time.Millis()-d.r.now().UnixMilli()) * time.Millisecond
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if ahead.Abs() > crdt.MaxSkew*time.Millisecond {
+		d.clocks[e.Author] = ahead
+	} else {
+		delete(d.clocks, e.Author)
 	}
 }
 

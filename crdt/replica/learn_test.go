@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
@@ -295,5 +296,41 @@ func TestDeleteBeforeInsert(t *testing.T) {
 		if err := l.d.DeleteElement(context.Background(), "s", id); err != nil {
 			t.Errorf("id %q: %v", id, err)
 		}
+	}
+}
+
+// A clock of 1970 or 2099 shows, and does no harm: the entry is taken, our own
+// stamps stay near our clock, and our next write wins over a stamp from 2099.
+func TestSkewedClocks(t *testing.T) {
+	l := open(t, "", datastore.Options{})
+	for i, year := range []int{1970, 2099} {
+		a := newTestAuthor(byte(i+1), l.d.id)
+		at := crdt.HLCFromTime(time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
+		e := a.entry(t, nil, crdt.Group{Family: crdt.LWWRegister, Key: []byte("r"), Ops: []crdt.Op{
+			{Seq: 1, Kind: crdt.Set, Time: at, Value: []byte("from another time")},
+		}}, func(h *Header) { h.Time = at })
+		if l.gossip(message(e)) != Accept || l.d.applied[a.author] != 1 {
+			t.Fatalf("an entry of %d is not taken", year)
+		}
+		for _, m := range l.d.Members() {
+			if m.Author == a.author && (m.Ahead > 0) != (year == 2099) {
+				t.Errorf("the clock of %d is %v ahead", year, m.Ahead)
+			}
+		}
+	}
+	if ahead := l.stamp().Millis() - time.Now().UnixMilli(); ahead > crdt.MaxSkew {
+		t.Errorf("our stamps are %d ms ahead", ahead)
+	}
+	if _, err := l.d.Update(context.Background(), crdt.LWWRegister, "r", func(o crdt.Object, now Now) (crdt.Op, bool) {
+		return o.(*crdt.RegisterState).Set(now.Time, []byte("ours")), true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.d.View(crdt.LWWRegister, "r", func(o crdt.Object) {
+		if v, _ := o.(*crdt.RegisterState).Get(); string(v) != "ours" {
+			t.Errorf("%q after our write", v)
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -67,7 +67,6 @@ const (
 	gossipHeader = 1
 )
 
-//
 // Gossip sends each byte several times over, so under pressure only headers
 // travel, and every peer pulls the rest once.
 func (r *Replica) publish(d *Dataset, e *Entry) {

@@ -64,11 +64,12 @@ type Imported struct {
 
 // Member is an author of a dataset: a node, or one of the lives of a node.
 type Member struct {
-	Name    string `json:"name"` // peer id / replica id
-	Self    bool   `json:"self"`
-	Ops     uint64 `json:"ops"`
-	Retired bool   `json:"retired"` // nobody waits for it any more
-	Forked  bool   `json:"forked"`  // it signed two logs; nothing more is taken from it
+	Name    string  `json:"name"` // peer id / replica id
+	Self    bool    `json:"self"`
+	Ops     uint64  `json:"ops"`
+	Retired bool    `json:"retired"`                 // nobody waits for it any more
+	Forked  bool    `json:"forked"`                  // it signed two logs; nothing more is taken from it
+	Ahead   float64 `json:"clock_ahead_s,omitempty"` // its clock, if it is more than a minute off
 }
 
 // Status is what a node says of itself.
@@ -88,11 +89,12 @@ type Status struct {
 
 // Dataset is what a node holds of one dataset.
 type Dataset struct {
-	Name    string   `json:"name"`
-	Ops     uint64   `json:"ops"` // in the log, of all authors
-	Authors int      `json:"authors"`
-	Digest  string   `json:"digest"`           // equal on nodes that hold the same log
-	Forked  []string `json:"forked,omitempty"` // authors that signed two logs
+	Name    string             `json:"name"`
+	Ops     uint64             `json:"ops"` // in the log, of all authors
+	Authors int                `json:"authors"`
+	Digest  string             `json:"digest"`           // equal on nodes that hold the same log
+	Forked  []string           `json:"forked,omitempty"` // authors that signed two logs
+	Clocks  map[string]float64 `json:"clocks,omitempty"` // authors whose clock is more than a minute off: seconds ahead
 }
 
 // Peer is a connected peer.
