@@ -66,8 +66,6 @@ func (c *lwwCell) append(dst []byte) []byte {
 	return append(append(dst, 0), c.value...)
 }
 
-const lwwCellMin = 8 + AuthorSize + 2
-
 // readLWWCell reads a cell that takes the rest of r. Its value aliases r.
 func readLWWCell(r *reader) lwwCell {
 	var c lwwCell

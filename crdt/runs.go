@@ -81,14 +81,6 @@ func readRuns(r *reader) []DotRun {
 // runSet is a set of dots as disjoint runs, sorted, for each author.
 type runSet map[Author][]DotRun
 
-func newRunSet(runs []DotRun) runSet {
-	s := runSet{}
-	for _, r := range runs {
-		s.add(r)
-	}
-	return s
-}
-
 // search returns the index of the first run that ends after seq.
 func (s runSet) search(a Author, seq uint64) int {
 	runs := s[a]

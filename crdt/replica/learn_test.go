@@ -149,8 +149,14 @@ func TestProof(t *testing.T) {
 		a, b *Entry
 		want bool
 	}{
-		{a1, t1, true}, {a1, t2, true}, {a2, t1, true}, {a2, t2, true},
-		{a1, a2, false}, {a1, a1, false}, {a1, o1, false}, {t1, t2, false},
+		{a1, t1, true},
+		{a1, t2, true},
+		{a2, t1, true},
+		{a2, t2, true},
+		{a1, a2, false},
+		{a1, a1, false},
+		{a1, o1, false},
+		{t1, t2, false},
 	} {
 		for _, p := range []*proof{newProof(c.a, c.b), newProof(c.b, c.a)} {
 			got, err := decodeProof(p.raw)

@@ -57,10 +57,16 @@ func allVectors(t testing.TB) []vectors {
 		{"want", func(b []byte) error { _, err := decodeWant(b); return err }, [][]byte{want[2:]}, map[string][]byte{
 			"authors out of order": append(append(append([]byte{1}, id[:]...), 1, 2), bytes.Repeat([]byte{7}, 2*17)...),
 		}},
-		{"digests", func(b []byte) error { _, err := decodeDigests(b); return err },
-			[][]byte{bytes.Repeat([]byte{1}, 48), {}}, nil},
-		{"datasets", func(b []byte) error { _, err := decodeDatasets(b); return err },
-			[][]byte{bytes.Repeat([]byte{1}, 32), {}}, nil},
+		{
+			"digests", func(b []byte) error { _, err := decodeDigests(b); return err },
+			[][]byte{bytes.Repeat([]byte{1}, 48), {}},
+			nil,
+		},
+		{
+			"datasets", func(b []byte) error { _, err := decodeDatasets(b); return err },
+			[][]byte{bytes.Repeat([]byte{1}, 32), {}},
+			nil,
+		},
 		{"proof", func(b []byte) error { _, err := decodeProof(b); return err }, [][]byte{newProof(e1, fork).raw, newProof(fork, e2).raw}, map[string][]byte{
 			"no contradiction": append(bytes.Clone(e1.head()), e2.head()...), "twice the same": append(bytes.Clone(e1.head()), e1.head()...),
 			"forged": flip(newProof(e1, fork).raw, -1),
