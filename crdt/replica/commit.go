@@ -401,10 +401,8 @@ func (p *part) committed() {
 		}
 	}
 	d.digestValid = false
-	changed := make([]Object, 0, len(p.objects))
 	for _, o := range p.objects {
 		o.pins--
-		changed = append(changed, Object{o.family, o.key})
 	}
 	d.dropSpilled()
 	d.cache.trim()
@@ -413,7 +411,6 @@ func (p *part) committed() {
 		d.ops = p.ops[:0]
 	}
 	d.mu.Unlock()
-	d.notify(changed)
 }
 
 // keepOps is how long a slice of ops is kept for the next commit.

@@ -103,7 +103,9 @@ func (d *Dataset) View(family crdt.Family, key string, read func(crdt.Object)) e
 	return nil
 }
 
+// markDirty notes a change of an object. d.mu is held.
 func (d *Dataset) markDirty(o *object) {
+	d.notify(Object{o.family, o.key})
 	if !o.dirty {
 		o.dirty = true
 		d.dirty = append(d.dirty, o)

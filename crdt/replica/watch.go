@@ -17,8 +17,9 @@ type Watch struct {
 	overflow bool
 }
 
-// Watch begins to watch the dataset. Changes are reported when they are on
-// disk, local ones too.
+// Watch begins to watch the dataset. Changes, local ones too, are reported when
+// they can be read, which is before they are on disk: after a crash one that was
+// reported may come again, and a local one that nobody synced may be gone.
 func (d *Dataset) Watch() *Watch {
 	w := &Watch{d: d, wake: make(chan struct{}, 1), changed: make(map[Object]struct{})}
 	d.mu.Lock()
@@ -56,18 +57,12 @@ func (w *Watch) Close() {
 	delete(w.d.watches, w)
 }
 
-func (d *Dataset) notify(changed []Object) {
-	if len(changed) == 0 {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// notify tells the watches of a change. d.mu is held.
+func (d *Dataset) notify(o Object) {
 	for w := range d.watches {
-		for _, o := range changed {
-			if _, known := w.changed[o]; !known && len(w.changed) >= MaxWatched {
-				w.overflow = true
-				break
-			}
+		if _, known := w.changed[o]; !known && len(w.changed) >= MaxWatched {
+			w.overflow = true
+		} else {
 			w.changed[o] = struct{}{}
 		}
 		signal(w.wake)
