@@ -39,6 +39,7 @@ type worker struct {
 	large int
 	pause time.Duration // mean, between two steps; 0 = meanPause
 	known bool          // to others, by an entry
+	typed []record      // the last elements inserted, which may be deleted by now
 }
 
 // public holds element ids that were told to other nodes by another way than
@@ -169,6 +170,17 @@ func (k *worker) value() []byte {
 	return fmt.Appendf(nil, "%x", k.rng.Uint32N(1<<16))
 }
 
+// typedIn is an element of a sequence that this node inserted; a guest keeps ids
+// of what others have deleted.
+func (k *worker) typedIn(name object, where float64) (d crdt.Dot) {
+	if n := len(k.typed); n > 0 {
+		if r := k.typed[int(where*float64(n))]; r.name == name {
+			return r.elem
+		}
+	}
+	return d
+}
+
 // stranger reports whether no other replica has heard of our author. Nobody
 // waits for a stranger when removals from maps are forgotten; an older write of
 // it may then win where they are, and lose where they are not (see doc.go).
@@ -235,6 +247,9 @@ func (k *worker) update(i *incarnation) error {
 				values = append(values, fmt.Append(nil, n))
 			}
 			op = o.InsertAt(at, values)
+			if after := k.typedIn(r.name, where); pick == 1 && !after.IsZero() {
+				op = o.InsertAfter(after, values)
+			}
 		}
 		r.op = op
 		return op, ok
@@ -243,6 +258,10 @@ func (k *worker) update(i *incarnation) error {
 		return err
 	}
 	r.op.Seq = dot.Seq
+	if r.op.Kind == crdt.Insert {
+		r.elem = dot
+		k.typed = append(k.typed[max(0, len(k.typed)-maxPublicIDs):], r)
+	}
 	if !k.x.suspect {
 		k.j.add(r)
 	}

@@ -64,7 +64,7 @@ type doubt struct {
 // report is what a seed did.
 type report struct {
 	nodes, faults, ops, entries int
-	states, tombstones          int // joined; left at the end
+	states                      int // joined
 	cutting, forking, late      int // worlds with it; nodes that came late
 	converged, virtual          time.Duration
 }
