@@ -6,10 +6,21 @@
 // Dataset.learn, whether a guest made them here or a peer sent them; what was
 // news is persisted, then announced, then told to watchers:
 //
-//	Update ─┐                         ┌─► watchers
-//	        ├─► learn ─► group commit ┤
-//	Learn ──┘    │         (fsync)    └─► Mesh.Publish (own entries)
-//	             └─ a gap ─► pull over the peer's sync stream
+//	Update ──┐             ┌─► watchers
+//	         ├─► objects ──┴─► group commit (fsync) ──► Mesh.Publish (own entries)
+//	Receive ─┘     │
+//	             a gap ─► pull over the peer's sync stream
+//
+// Where to look:
+//
+//	entry, pack, ids          what is signed       queue, commit, kv    the way to disk
+//	learn, parked, local      ops in               session, beacon,     talk with a peer
+//	dataset, cache, watch     the state              exchange, intake,
+//	check                     after a crash          serve, frame
+//	acks, care, upkeep,       compaction           repair, trickle      whom to ask, and when
+//	  sweep, cut, control                          fork                 authors with two logs
+//	state, source, join,      whole states         file                 snapshots
+//	  adopt, ask
 //
 // The package never opens a connection, never reads the wall clock by itself
 // and knows nothing of guests: the network is the Mesh it is given, time the
