@@ -2,9 +2,9 @@
 //
 // A Replica owns the author that this node writes as and the one queue through
 // which every write of the node reaches the disk. A Dataset is a named set of
-// CRDT objects that is replicated as one unit. Edits enter by one door,
-// Dataset.learn, whether a guest made them here or a peer sent them; what was
-// news is persisted, then announced, then told to watchers:
+// CRDT objects that is replicated as one unit. Local edits enter by
+// Dataset.Update, everything that peers send by Dataset.learn; what is ours is
+// announced when it is on disk:
 //
 //	Update ──┐             ┌─► watchers
 //	         ├─► objects ──┴─► group commit (fsync) ──► Mesh.Publish (own entries)
@@ -13,14 +13,17 @@
 //
 // Where to look:
 //
-//	entry, pack, ids          what is signed       queue, commit, kv    the way to disk
-//	learn, parked, local      ops in               session, beacon,     talk with a peer
-//	dataset, cache, watch     the state              exchange, intake,
-//	check                     after a crash          serve, frame
-//	acks, care, upkeep,       compaction           repair, trickle      whom to ask, and when
-//	  sweep, cut, control                          fork                 authors with two logs
-//	state, source, join,      whole states         file                 snapshots
-//	  adopt, ask
+//	what is signed          entry, pack, ids
+//	ops on their way in     local, learn, parked
+//	the state               dataset, cache, watch, objects
+//	the way to disk         queue, commit, kv
+//	after a crash           check
+//	talk with a peer        session, beacon, exchange, intake, serve, frame, summary
+//	whom to ask, and when   repair, trickle
+//	compaction              acks, care, upkeep, sweep, cut, control
+//	whole states            state, source, join, adopt, ask; snapshots: file
+//	authors with two logs   fork
+//	families to come        kept
 //
 // The package never opens a connection, never reads the wall clock by itself
 // and knows nothing of guests: the network is the Mesh it is given, time the
