@@ -257,10 +257,6 @@ func (s *Store) Scan(start, limit []byte, visit func(key, value []byte) bool) er
 // does not go on behind a failed write.
 func (s *Store) Write(b *Batch) error { return s.write(b, syncedWrites) }
 
-// WriteLoose is Write without the fsync: for rows that are of no use until a
-// later Write refers to them.
-func (s *Store) WriteLoose(b *Batch) error { return s.write(b, nil) }
-
 func (s *Store) write(b *Batch, o *opt.WriteOptions) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

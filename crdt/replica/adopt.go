@@ -22,7 +22,12 @@ import (
 func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	d.mu.Lock()
 	logs, err := d.joinedLogs(j)
+	self, ours := d.self, d.durable[d.self]
 	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	other, err := d.parts(self, ours, j.state.manifest.logs[self])
 	if err != nil {
 		return err
 	}
@@ -33,6 +38,9 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	for a, l := range logs {
 		id := a.Bytes()
 		b.Put(datastore.VersionKey(d.id, id[:]), l.append(nil))
+		if l.have == 0 {
+			b.Delete(datastore.AckKey(d.id, id[:]))
+		}
 	}
 	acks, _, err := readAcks(d.r.store, d.id, d.durable)
 	if err != nil {
@@ -56,12 +64,8 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	}
 	d.care.joined(j.state.manifest.epoch, logs)
 	b.Put(datastore.UpkeepKey(d.id), d.care.append(nil))
-	self, ours := d.self, d.durable[d.self]
+	other = other || d.isForked(self)
 	d.mu.Unlock()
-	other, err := d.parts(self, ours, j.state.manifest.logs[self])
-	if err != nil {
-		return err
-	}
 	if other {
 		d.r.becomeNew(&b)
 	}
@@ -86,6 +90,10 @@ func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
 			return nil, fmt.Errorf("dataset %q: %w", d.name, ErrBehind)
 		}
 		l.applied = min(version[a], l.have)
+		if l.applied < l.cut {
+			// A forked author that the other side has nothing of: nor have we, then.
+			l = logState{}
+		}
 		logs[a] = l
 	}
 	for a, theirs := range j.state.manifest.logs {
@@ -142,6 +150,7 @@ func (d *Dataset) use(j *join, logs map[crdt.Author]logState) {
 		}
 	}
 	d.digestValid = false
+	d.tombs = true // theirs
 	for w := range d.watches {
 		w.overflow = true
 		signal(w.wake)
@@ -174,7 +183,7 @@ func (d *Dataset) replay(ctx context.Context) error {
 
 // exclusively runs f in the committer, with Replica.cut held whole and nothing
 // on its way to disk.
-func (r *Replica) exclusively(ctx context.Context, f func() error) error {
+func (r *Replica) exclusively(ctx context.Context, f func(context.Context) error) error {
 	done := make(chan error, 1)
 	select {
 	case r.exclusive <- exclusive{f, done}:
@@ -187,6 +196,6 @@ func (r *Replica) exclusively(ctx context.Context, f func() error) error {
 }
 
 type exclusive struct {
-	run  func() error
+	run  func(context.Context) error
 	done chan<- error
 }

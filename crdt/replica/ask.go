@@ -21,7 +21,7 @@ func (d *Dataset) Resync(ctx context.Context, peer string) error {
 		return fmt.Errorf("replica: resync %q from %s: no sync stream with that peer: see numax-node peers", d.name, peer)
 	}
 	result := make(chan error, 1)
-	s.ask(d, result)
+	ch := s.ask(d, result)
 	select {
 	case err := <-result:
 		if err != nil {
@@ -29,18 +29,40 @@ func (d *Dataset) Resync(ctx context.Context, peer string) error {
 		}
 		return nil
 	case <-ctx.Done():
+		s.send(frame(frameStop, uvarint(ch)))
+		s.mu.Lock()
+		if want := s.asked[ch]; want != nil {
+			want.stopped = true // read ends what it has of it
+		}
+		s.mu.Unlock()
 		return ctx.Err()
 	}
 }
 
 // ask asks for the peer's whole state, to replace ours.
-func (s *session) ask(d *Dataset, result chan error) {
+func (s *session) ask(d *Dataset, result chan error) (channel uint64) {
 	s.mu.Lock()
 	s.channel++
 	ch := s.channel
 	s.asked[ch] = &asked{d: d, heard: s.r.now(), replace: true, result: result}
 	s.mu.Unlock()
 	s.send(frame(frameAsk, uvarint(ch), d.id[:], uvarint(wantCredit)))
+	return ch
+}
+
+// askOnce is ask for a dataset that may lack something, unless that is under way
+// or was tried lately.
+func (s *session) askOnce(d *Dataset) {
+	now := s.r.now()
+	s.mu.Lock()
+	due := now.Sub(s.mended[d.id]) > wantPatience && len(s.asked) < maxWants
+	if due {
+		s.mended[d.id] = now
+	}
+	s.mu.Unlock()
+	if due {
+		s.ask(d, nil)
+	}
 }
 
 func (s *session) onAsk(p []byte) error {
@@ -90,6 +112,13 @@ func (s *session) onState(ctx context.Context, kind byte, p []byte) error {
 	s.mu.Unlock()
 	if want == nil || kind != frameState && want.join == nil {
 		return nil // of a want that is over
+	}
+	s.mu.Lock()
+	stopped := want.stopped
+	s.mu.Unlock()
+	if stopped {
+		s.forget(ch, context.Canceled)
+		return nil
 	}
 	err := s.takeState(ctx, kind, want, r.b)
 	switch {

@@ -53,8 +53,13 @@ const (
 
 func newCare() care { return care{epoch: 1} }
 
-// close ends the present epoch.
+// close ends the present epoch. at covers the deletions of the epochs before,
+// too: what is said of one epoch is then true of all before it.
 func (c *care) close(at crdt.Version) {
+	if n := len(c.closed); n > 0 {
+		at.Merge(c.closed[n-1].at)
+	}
+	at.Merge(c.deadAt)
 	if len(c.closed) == maxClosed {
 		c.closed = c.closed[:maxClosed-1]
 	}

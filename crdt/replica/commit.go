@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +27,12 @@ func (r *Replica) commitLoop(ctx context.Context) error {
 		select {
 		case <-r.queue.wake:
 		case x := <-r.exclusive:
-			x.done <- r.commitThen(ctx, x.run)
+			fatal, err := r.commitThen(ctx, x.run)
+			x.done <- err
+			if fatal {
+				r.closeQueue()
+				return err
+			}
 			continue
 		case <-ctx.Done():
 			r.closeQueue()
@@ -107,20 +113,26 @@ func (r *Replica) commit(ctx context.Context) (ops, entries int, err error) {
 	return c.ops, c.entries, nil
 }
 
-// commitThen is commit followed by f, with Replica.cut held whole from the
-// beginning: f finds nothing on its way to disk.
-func (r *Replica) commitThen(ctx context.Context, f func() error) error {
+// commitThen is commit followed by f, with Replica.cut held whole: f finds
+// nothing on its way to disk. The lock is taken when the disk has just worked,
+// and with little to write; if it fails nevertheless, writers wait with us. f
+// runs with the committer's context, not with that of who asked: what it began
+// to write has to be written, or nobody knows what is on disk. fatal means that
+// the committer was stopped while the disk failed.
+func (r *Replica) commitThen(ctx context.Context, f func(context.Context) error) (fatal bool, err error) {
+	if _, _, err := r.commit(ctx); err != nil {
+		return true, err
+	}
 	r.cut.Lock()
 	c := r.cutBatch()
-	err := r.put(ctx, c)
-	if err == nil {
-		err = f()
+	if err = r.put(ctx, c); err != nil {
+		r.cut.Unlock()
+		return true, err
 	}
+	err = f(ctx)
 	r.cut.Unlock()
-	if err == nil {
-		r.announce(c)
-	}
-	return err
+	r.announce(c)
+	return err != nil && ctx.Err() != nil, err
 }
 
 // batch is what one commit makes durable.
@@ -196,8 +208,9 @@ func (r *Replica) queueRotation() {
 	signal(r.queue.wake)
 }
 
+// It is also what reopens the store for those who write beside the log.
 func (r *Replica) write(ctx context.Context, b *datastore.Batch) error {
-	if b.Len() == 0 {
+	if b.Len() == 0 && !r.hurt.Load() {
 		return nil
 	}
 	err := r.store.Write(b)
@@ -216,7 +229,19 @@ func (r *Replica) write(ctx context.Context, b *datastore.Batch) error {
 			}
 		}
 	}
+	r.hurt.Store(false)
+	r.queue.mend()
 	return nil
+}
+
+// beside looks at the error of a write beside the log. LevelDB takes nothing
+// more after a failed one until it is opened again, which the committer does.
+func (r *Replica) beside(err error) error {
+	if err != nil && !errors.Is(err, datastore.ErrClosed) && !errors.Is(err, context.Canceled) {
+		r.hurt.Store(true)
+		signal(r.queue.wake)
+	}
+	return err
 }
 
 // Sync waits until every change accepted before the call is on disk.

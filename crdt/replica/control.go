@@ -157,7 +157,10 @@ func (d *Dataset) learnFact(key, value []byte) error {
 		d.mergeDead(h, dead)
 	case factForked:
 		p, err := decodeProof(value)
-		if err != nil {
+		if err == nil && (hashAuthor(p.author) != h || p.dataset != d.id || p.network != d.r.network) {
+			err = fmt.Errorf("%w: proof against another", ErrMalformed)
+		}
+		if err != nil || len(d.forked) >= maxForked {
 			return err
 		}
 		d.forked[h] = p

@@ -74,9 +74,12 @@ func (d *Dataset) cutTo(ctx context.Context, to crdt.Version, logs map[crdt.Auth
 		id := a.Bytes()
 		err := d.r.store.DeleteRange(ctx, datastore.EntryPrefix(d.id, id[:]), datastore.EntryKey(d.id, id[:], to[a]+1))
 		if err != nil {
-			return err
+			return d.r.beside(err)
 		}
 	}
-	d.r.log.Debug("cut the log", "dataset", d.name, "authors", len(heads))
-	return d.r.store.Compact(datastore.EntryPrefix(d.id, nil))
+	if len(heads) > 0 {
+		d.r.log.Debug("cut the log", "dataset", d.name, "authors", len(heads))
+		d.r.compact = append(d.r.compact, datastore.EntryPrefix(d.id, nil))
+	}
+	return nil
 }

@@ -57,6 +57,7 @@ type Dataset struct {
 	stable    crdt.Version // what every author has signed that it applied, at the last pass
 	unacked   bool         // there is news that no entry of ours has in its deps
 	tombs     bool         // there may be tombstones to drop
+	surveyed  bool         // tombs and buried are right
 	buried    crdt.Version // the last deletions of sequence elements in this epoch
 	tended    uint64       // sum of the version at the last pass
 	swept     crdt.Version // up to where tombstones were dropped
@@ -191,8 +192,8 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 
 func (d *Dataset) loadCare() error {
 	d.care = newCare()
-	d.tombs = true // nobody has looked yet
-	d.buried = make(crdt.Version)
+	d.tombs = true                // nobody has looked yet
+	d.buried = make(crdt.Version) // set when it is known what there is to be buried
 	b, err := d.r.store.Get(datastore.UpkeepKey(d.id))
 	if errors.Is(err, datastore.ErrNotFound) {
 		return nil

@@ -11,12 +11,13 @@ import (
 // asked is a want of ours that the peer answers.
 type asked struct {
 	d     *Dataset
-	owed  uint64    // bytes learned and not yet credited; only read uses it
+	owed  uint64    // bytes learned and not yet credited; only handleAll uses it
 	heard time.Time // when the peer last sent something for it; guarded by session.mu
 
 	replace bool       // our state gives way to the peer's
 	joining bool       // the peer has begun to send its state; guarded by session.mu
-	join    *join      // of that state; only read uses it
+	stopped bool       // nobody waits for it any more; guarded by session.mu
+	join    *join      // of that state; only handleAll uses it
 	result  chan error // capacity 1; nil if nobody waits
 }
 
@@ -37,7 +38,7 @@ func (a *asked) end(err error) {
 // want asks the peer for what we lack of a dataset, unless we are at it.
 func (s *session) want(d *Dataset) {
 	if d.isBroken() && !d.isJoining() {
-		s.ask(d, nil)
+		s.askOnce(d)
 	}
 	version := d.have()
 	s.mu.Lock()
@@ -132,6 +133,7 @@ func (s *session) turn() ([]byte, error) {
 	f, cost, last, err := sv.frame()
 	s.mu.Lock()
 	sv.credit -= int64(cost)
+	sv.moved = s.r.now()
 	stopped := !slices.Contains(s.serves, sv)
 	s.mu.Unlock()
 	if stopped { // by the peer, meanwhile
@@ -162,13 +164,20 @@ func (s *session) drop(which func(*serve) bool) {
 	})
 }
 
-// stateStall is how long a peer may leave a state without credit: it pins rows
-// that were deleted since.
+// stateStall is how long a peer may take no more of a state that is served to
+// it: it pins rows that were deleted since.
 const stateStall = 2 * time.Minute
 
-func (s *session) dropStalled() {
+// checkStall gives a peer up that takes nothing of a state any more. It is not
+// the writer's to do, which may be what waits.
+func (s *session) checkStall() {
 	now := s.r.now()
-	s.drop(func(x *serve) bool { return x.state != nil && x.credit <= 0 && now.Sub(x.moved) > stateStall })
+	s.mu.Lock()
+	stalled := slices.ContainsFunc(s.serves, func(x *serve) bool { return x.state != nil && now.Sub(x.moved) > stateStall })
+	s.mu.Unlock()
+	if stalled {
+		_ = s.stream.Close()
+	}
 }
 
 func (s *session) onEntry(ctx context.Context, c checked) error {
@@ -230,12 +239,12 @@ func (s *session) onDone(p []byte) error {
 // forget ends a want of ours.
 func (s *session) forget(ch uint64, why error) {
 	s.mu.Lock()
-	if want := s.asked[ch]; want != nil {
+	want := s.asked[ch]
+	if want != nil {
 		delete(s.asked, ch)
 		if s.wants[want.d.id] == ch {
 			delete(s.wants, want.d.id)
 		}
-		want.end(why)
 	}
 	var next *Dataset
 	if len(s.asked) < maxWants {
@@ -244,6 +253,9 @@ func (s *session) forget(ch uint64, why error) {
 		}
 	}
 	s.mu.Unlock()
+	if want != nil {
+		want.end(why)
+	}
 	if next != nil {
 		s.want(next)
 	}
@@ -260,7 +272,6 @@ func (s *session) onCredit(p []byte) error {
 	for _, sv := range s.serves {
 		if sv.channel == ch {
 			sv.credit = min(sv.credit+int64(min(n, maxCredit)), maxCredit)
-			sv.moved = s.r.now()
 		}
 	}
 	signal(s.wake)

@@ -27,6 +27,12 @@ type proof struct {
 	raw     []byte
 }
 
+// Limits of what is kept about forks: a key can make any number of authors.
+const (
+	maxForked = 1024
+	maxProof  = 128 << 10
+)
+
 var errNoProof = errors.New("two headers that do not contradict each other")
 
 // contradict reports whether no honest author signs both.
@@ -85,7 +91,7 @@ func cutHead(b []byte) (*Entry, []byte, error) {
 // whether the proof was news.
 func (d *Dataset) freeze(p *proof) bool {
 	h := hashAuthor(p.author)
-	if d.forked[h] != nil {
+	if d.forked[h] != nil || len(d.forked) >= maxForked || len(p.raw) > maxProof {
 		return false
 	}
 	d.forked[h] = p
@@ -130,7 +136,8 @@ func (d *Dataset) convict(p *proof) {
 	d.mu.Unlock()
 	d.r.cut.RUnlock()
 	if news {
-		d.r.eachSession(func(s *session) { s.send(frame(frameProof, d.id[:], p.raw)) })
+		// Who does not get it now gets it when versions are compared.
+		d.r.eachSession(func(s *session) { s.offer(frame(frameProof, d.id[:], p.raw)) })
 		d.applyReady() // what waited for entries that will never come
 	}
 }

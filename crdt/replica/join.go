@@ -61,6 +61,7 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 	if m.network != d.r.network || m.dataset != d.id {
 		return nil, fmt.Errorf("%w: state of another network or dataset", ErrMalformed)
 	}
+	d.r.tending.Lock() // or its space would be taken for garbage
 	d.mu.Lock()
 	busy := d.joining
 	d.joining = true
@@ -69,6 +70,7 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 		news = news || l.have > d.applied[a] && !d.isForked(a)
 	}
 	d.mu.Unlock()
+	d.r.tending.Unlock()
 	if busy {
 		return nil, errJoining
 	}
@@ -84,6 +86,12 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 	}()
 	if !news {
 		return nil, errKnown
+	}
+	d.mu.Lock()
+	_, err = d.joinedLogs(j) // whether it can be adopted, as far as one can say now
+	d.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
 	if j.view, err = d.r.store.View(); err != nil {
 		return nil, err
@@ -152,7 +160,7 @@ func (j *join) flush(min int) error {
 	if j.batch.Size() <= min {
 		return nil
 	}
-	if err := j.d.r.store.Write(&j.batch); err != nil {
+	if err := j.d.r.beside(j.d.r.store.Write(&j.batch)); err != nil {
 		return err
 	}
 	j.batch.Reset()
@@ -199,7 +207,7 @@ func (j *join) merge(key []byte, ours, theirs []stateRow) error {
 	family := crdt.Family(key[0])
 	switch {
 	case family == familyKept:
-		return j.mergeKept(put, ours, theirs)
+		return j.mergeKept(key, put, ours, theirs)
 	case !family.Known() && len(ours) > 0 && len(theirs) > 0:
 		return errNewer
 	case !family.Known():
@@ -254,7 +262,9 @@ func (j *join) finish(ctx context.Context, seal []byte) error {
 	if err := j.flush(0); err != nil {
 		return err
 	}
-	return j.d.r.exclusively(ctx, func() error { return j.d.adopt(ctx, j) })
+	j.d.r.tending.Lock()
+	defer j.d.r.tending.Unlock()
+	return j.d.r.exclusively(ctx, func(ctx context.Context) error { return j.d.adopt(ctx, j) })
 }
 
 // close ends a join, adopted or not.

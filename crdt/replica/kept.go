@@ -69,11 +69,11 @@ func decodeKept(row, value []byte) (k kept, err error) {
 // runs while the dataset is loaded.
 func (d *Dataset) applyKept() error {
 	var now []kept
-	var bad error
 	err := datastore.ScanPrefix(d.r.store, datastore.FamilyPrefix(d.cache.space, byte(familyKept)), func(key, v []byte) bool {
-		var k kept
-		if k, bad = decodeKept(key, v); bad != nil {
-			return false
+		k, err := decodeKept(key, v)
+		if err != nil {
+			d.r.log.Warn("left out kept ops that make no sense", "dataset", d.name, "err", err)
+			return true
 		}
 		d.rank = max(d.rank, k.rank)
 		if k.group.Family.Known() {
@@ -81,7 +81,7 @@ func (d *Dataset) applyKept() error {
 		}
 		return true
 	})
-	if err = errors.Join(err, bad); err != nil {
+	if err != nil {
 		return fmt.Errorf("kept ops: %w", err)
 	}
 	slices.SortFunc(now, func(a, b kept) int { return int(a.rank) - int(b.rank) })
@@ -125,12 +125,13 @@ func (d *Dataset) openKept(k *kept) error {
 
 // mergeKept joins what two replicas kept of an object. Theirs come first: of
 // what they have, they have the causes too.
-func (j *join) mergeKept(put func(slot, cell []byte), ours, theirs []stateRow) error {
+func (j *join) mergeKept(key []byte, put func(slot, cell []byte), ours, theirs []stateRow) error {
 	has := make(map[string]bool, len(theirs))
 	var last uint64
 	for _, r := range theirs {
-		if len(r.key) != keptSlot || len(r.value) < 16 {
-			return fmt.Errorf("%w: kept row", ErrMalformed)
+		row := append(append(datastore.ObjectsPrefix(j.space), key...), r.key...)
+		if _, err := decodeKept(row, r.value); err != nil {
+			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
 		has[string(r.key)] = true
 		last = max(last, binary.BigEndian.Uint64(r.value))

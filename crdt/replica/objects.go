@@ -17,21 +17,22 @@ func (d *Dataset) Objects(ctx context.Context, visit func(Object) bool) error {
 	if err := d.r.Sync(ctx); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	space := d.cache.space
-	d.mu.Unlock()
-	limit := datastore.After(datastore.ObjectsPrefix(space))
-	for from := datastore.ObjectsPrefix(space); from != nil; {
+	for from, more := []byte(nil), true; more; {
+		d.mu.Lock()
+		prefix := datastore.ObjectsPrefix(d.cache.space) // another one after a join
+		d.mu.Unlock()
+		limit := datastore.After(prefix)
 		var page []Object
+		more = false
 		var next []byte
-		err := d.r.store.Scan(from, limit, func(k, _ []byte) bool {
+		err := d.r.store.Scan(append(prefix, from...), limit, func(k, _ []byte) bool {
 			f, key, _, ok := datastore.SplitObjectKey(k)
 			o := Object{crdt.Family(f), string(key)}
 			if !ok || !o.Family.Known() || len(page) > 0 && page[len(page)-1] == o {
 				return true
 			}
 			if len(page) == objectsPage {
-				next = append([]byte(nil), k...)
+				next, more = append([]byte(nil), k[len(prefix):]...), true
 				return false
 			}
 			page = append(page, o)

@@ -137,6 +137,16 @@ func (q *queue) fail(err error) (first bool) {
 	return first
 }
 
+// mend takes a failure back.
+func (q *queue) mend() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.failure != nil {
+		q.failure = nil
+		q.broadcast()
+	}
+}
+
 // isClosed is for those who share Replica.cut: close is called with it held
 // whole, so whoever sees the queue open is part of the last commit.
 func (q *queue) isClosed() bool {

@@ -64,6 +64,7 @@ func (r *Replica) repair(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			r.eachSession((*session).checkStall)
 		case <-r.kick:
 		case g := <-r.gaps:
 			gaps = append(gaps, g)

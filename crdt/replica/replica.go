@@ -55,7 +55,10 @@ type Replica struct {
 	log       *slog.Logger
 	stats     Stats
 	retention Retention
-	tending   sync.Mutex // one pass of upkeep at a time
+	// tending is held by a pass of upkeep, and while a join begins or is adopted:
+	// none of them sees the other half done. Taken before cut.
+	tending gate
+	compact [][]byte // ranges to compact after the pass; guarded by tending
 
 	// cut separates group commits: whoever changes state in memory shares it,
 	// the committer takes it whole for the moment in which it gathers what a
@@ -65,6 +68,7 @@ type Replica struct {
 	queue     queue
 	kv        kv
 	inline    inlineBudget
+	hurt      atomic.Bool // a write beside the log failed: the store is to be reopened
 	rotate    atomic.Bool // a new replica id is due at the next commit
 	gaps      chan gap
 	kick      chan struct{}
@@ -94,7 +98,7 @@ func Open(o Options) (*Replica, error) {
 	}
 	r := &Replica{
 		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
-		retention: o.Retention.orDefault(), exclusive: make(chan exclusive), checking: make(chan struct{}, runtime.GOMAXPROCS(0)), tidy: make(chan struct{}, 1),
+		tending: make(gate, 1), retention: o.Retention.orDefault(), exclusive: make(chan exclusive), checking: make(chan struct{}, runtime.GOMAXPROCS(0)), tidy: make(chan struct{}, 1),
 		datasets: make(map[DatasetID]*Dataset),
 		sessions: make(map[string]*session),
 		dials:    make(map[string]*dial),

@@ -23,7 +23,7 @@ type serve struct {
 
 	state *stateSource // instead of cursors: the whole state
 	begun bool         // its manifest was sent
-	moved time.Time    // when credit was last given
+	moved time.Time    // when a frame of it was last made
 }
 
 // cursor reads one author's log.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +49,8 @@ type session struct {
 	later    map[*Dataset]struct{} // to be asked for when there are fewer
 	channel  uint64
 	trickle  trickle
-	versions map[DatasetID]summary // as the peer last told us
+	mended   map[DatasetID]time.Time // when a whole state was last asked for by ourselves
+	versions map[DatasetID]summary   // as the peer last told us
 	equal    time.Time
 	told     map[DatasetID]map[authorHash]bool // proofs that the peer was sent
 	unequal  bool                              // the peer's last root was not ours
@@ -62,7 +65,7 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		wake:    make(chan struct{}, 1),
 		theirs:  make(map[DatasetID]bool),
 		wants:   make(map[DatasetID]uint64),
-		asked:   make(map[uint64]*asked), later: make(map[*Dataset]struct{}),
+		asked:   make(map[uint64]*asked), later: make(map[*Dataset]struct{}), mended: make(map[DatasetID]time.Time),
 		versions: make(map[DatasetID]summary),
 		told:     make(map[DatasetID]map[authorHash]bool),
 	}
@@ -88,12 +91,21 @@ func (s *session) run(ctx context.Context) error {
 // end lets go of what was under way.
 func (s *session) end() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, sv := range s.serves {
+	serves, wants := s.serves, slices.Collect(maps.Values(s.asked))
+	s.mu.Unlock()
+	for _, sv := range serves {
 		sv.close()
 	}
-	for _, want := range s.asked {
+	for _, want := range wants {
 		want.end(errEnded)
+	}
+}
+
+// offer is send for what may be left out.
+func (s *session) offer(f []byte) {
+	select {
+	case s.control <- f:
+	default:
 	}
 }
 
@@ -148,7 +160,6 @@ func (s *session) write(ctx context.Context) error {
 			}
 		case <-s.wake:
 		case <-timer.C:
-			s.dropStalled()
 			s.beacon()
 		case <-ctx.Done():
 			return ctx.Err()

@@ -40,6 +40,10 @@ const (
 	stateVersion = 1
 	stateChunk   = 256 << 10 // bytes of rows in one frame, about
 
+	// A state that has more of what must be in memory at once is refused.
+	maxStateObject = 256 << 20 // rows of one object
+	maxStateFacts  = 32 << 20
+
 	stateAcks    = 'a'
 	stateModules = 'm'
 	stateObjects = 'o'
@@ -230,12 +234,13 @@ func splitObject(b []byte) (key, slot []byte) {
 
 // stateReader takes a state apart as it comes.
 type stateReader struct {
-	manifest *manifest
-	hash     *stateHash
-	last     []byte     // key of the last row
-	open     objectRows // as far as its rows have come
-	acks     map[crdt.Author]*ack
-	facts    []stateRow
+	manifest             *manifest
+	hash                 *stateHash
+	last                 []byte     // key of the last row
+	open                 objectRows // as far as its rows have come
+	openBytes, factBytes int
+	acks                 map[crdt.Author]*ack
+	facts                []stateRow
 
 	object func(objectRows) error        // is given each object
 	module func(key, value []byte) error // each db_* row; nil leaves them out
@@ -275,6 +280,9 @@ func (s *stateReader) row(r stateRow) error {
 	switch table {
 	case stateAcks:
 		a, err := crdt.AuthorFromBytes(key)
+		if _, known := s.manifest.logs[a]; err == nil && !known {
+			err = errors.New("ack of nobody")
+		}
 		if err == nil {
 			s.acks[a], err = decodeAck(r.value)
 		}
@@ -296,9 +304,12 @@ func (s *stateReader) row(r stateRow) error {
 			}
 			s.open = objectRows{key: bytes.Clone(key)}
 		}
+		if s.openBytes += len(slot) + len(r.value); s.openBytes > maxStateObject {
+			return fmt.Errorf("%w: object of more than %d bytes", ErrMalformed, maxStateObject)
+		}
 		s.open.rows = append(s.open.rows, stateRow{bytes.Clone(slot), bytes.Clone(r.value)})
 	case stateFacts:
-		if len(s.facts) > 3*MaxDeps {
+		if s.factBytes += len(key) + len(r.value); s.factBytes > maxStateFacts {
 			return fmt.Errorf("%w: too many facts", ErrMalformed)
 		}
 		s.facts = append(s.facts, stateRow{bytes.Clone(key), bytes.Clone(r.value)})
@@ -309,7 +320,7 @@ func (s *stateReader) row(r stateRow) error {
 // close hands over the object whose rows have all come.
 func (s *stateReader) close() error {
 	o := s.open
-	s.open = objectRows{}
+	s.open, s.openBytes = objectRows{}, 0
 	if o.key == nil {
 		return nil
 	}

@@ -70,13 +70,10 @@ func (d *Dataset) sweep(ctx context.Context) error {
 	if dropped > 0 {
 		d.r.log.Debug("dropped tombstones", "dataset", d.name, "dropped", dropped, "left", left)
 	}
-	if dropped < compactAfter {
-		return nil
+	if dropped >= compactAfter {
+		d.r.compact = append(d.r.compact, datastore.ObjectsPrefix(space))
 	}
-	if err := d.r.Sync(ctx); err != nil {
-		return err
-	}
-	return d.r.store.Compact(datastore.ObjectsPrefix(space))
+	return d.r.Sync(ctx)
 }
 
 // compactAfter is how many dropped rows are worth a compaction.

@@ -45,6 +45,12 @@ func (r Retention) orDefault() Retention {
 	return d
 }
 
+// gate is a lock that is held for long, while others wait for the disk.
+type gate chan struct{}
+
+func (g gate) Lock()   { g <- struct{}{} }
+func (g gate) Unlock() { <-g }
+
 // upkeep looks after the datasets until ctx ends: acks, tombstones, the length
 // of the logs, and spaces that are of no use any more.
 func (r *Replica) upkeep(ctx context.Context) {
@@ -54,7 +60,9 @@ func (r *Replica) upkeep(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-r.tidy:
+			r.tending.Lock()
 			r.report("delete old state", r.deleteGarbage(ctx))
+			r.tending.Unlock()
 			continue
 		case <-ctx.Done():
 			return
@@ -66,10 +74,28 @@ func (r *Replica) upkeep(ctx context.Context) {
 // Upkeep does at once what Run does every Retention.Every.
 func (r *Replica) Upkeep(ctx context.Context) {
 	r.tending.Lock()
-	defer r.tending.Unlock()
 	r.report("delete old state", r.deleteGarbage(ctx))
 	for _, d := range r.Datasets() {
 		r.report("upkeep of dataset "+d.name, d.upkeep(ctx))
+	}
+	compact := r.compact
+	r.compact = nil
+	r.tending.Unlock()
+	for _, prefix := range compact {
+		r.report("compact the store", r.compactNow(ctx, prefix))
+	}
+}
+
+// compactNow returns when it is done or ctx ends; the store ends it when it is
+// closed.
+func (r *Replica) compactNow(ctx context.Context, prefix []byte) error {
+	done := make(chan error, 1)
+	go func() { done <- r.store.Compact(prefix) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -81,7 +107,8 @@ func (r *Replica) report(what string, err error) {
 
 func (r *Replica) upkeepSoon() { signal(r.tidy) }
 
-// deleteGarbage deletes the spaces that a join has left, or replaced.
+// deleteGarbage deletes the spaces that a join has left, or replaced. tending is
+// held, so that none begins meanwhile.
 func (r *Replica) deleteGarbage(ctx context.Context) error {
 	for _, d := range r.Datasets() {
 		if d.isJoining() {
@@ -106,10 +133,10 @@ func (r *Replica) deleteGarbage(ctx context.Context) error {
 			err = r.store.Write(&b)
 		}
 		if err == nil {
-			err = r.store.Compact(datastore.ObjectsPrefix(s))
+			r.compact = append(r.compact, datastore.ObjectsPrefix(s))
 		}
 	}
-	return err
+	return r.beside(err)
 }
 
 func (d *Dataset) isJoining() bool {
@@ -126,6 +153,9 @@ func (d *Dataset) isBroken() bool {
 
 // upkeep is one pass over the dataset.
 func (d *Dataset) upkeep(ctx context.Context) error {
+	if err := d.survey(); err != nil {
+		return err
+	}
 	logs, moved := d.endEpoch()
 	if !moved {
 		return nil
@@ -145,6 +175,37 @@ func (d *Dataset) upkeep(ctx context.Context) error {
 		return err
 	}
 	return d.cutLogs(ctx, logs)
+}
+
+// survey looks once, after a start, whether there are tombstones at all. If so,
+// the epoch that goes on may have deletions from before, whose ops nobody
+// remembers: it is taken to have all that is applied.
+func (d *Dataset) survey() error {
+	d.mu.Lock()
+	due := !d.surveyed
+	space := d.cache.space
+	d.mu.Unlock()
+	if !due {
+		return nil
+	}
+	found := false
+	for _, f := range []crdt.Family{crdt.LWWMap, crdt.Sequence} {
+		if err := datastore.ScanPrefix(d.r.store, datastore.FamilyPrefix(space, byte(f)), func(k, v []byte) bool {
+			_, _, slot, ok := datastore.SplitObjectKey(k)
+			found = found || ok && crdt.RowHasTombstone(f, slot, v)
+			return !found
+		}); err != nil {
+			return err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.surveyed = true
+	if found {
+		d.buried.Merge(d.applied)
+	}
+	d.tombs = found || len(d.buried) > 0
+	return nil
 }
 
 // endEpoch closes the epoch of deletions if there were any, and returns the
@@ -186,7 +247,7 @@ func (d *Dataset) saveAcks(acks map[crdt.Author]*ack, stale []crdt.Author) error
 		id := a.Bytes()
 		b.Put(datastore.AckKey(d.id, id[:]), acks[a].append(nil))
 	}
-	return d.r.store.Write(&b)
+	return d.r.beside(d.r.store.Write(&b))
 }
 
 // advance finds out what is stable now. It returns what this replica may claim
