@@ -117,7 +117,9 @@ func (l *lan) runBeacon(ctx context.Context, on []link) {
 		for _, x := range on {
 			for _, p := range x.nets {
 				if to, ok := broadcast(p); ok {
-					_, _ = conn.WriteToUDPAddrPort(message, netip.AddrPortFrom(to, beaconPort))
+					if _, err := conn.WriteToUDPAddrPort(message, netip.AddrPortFrom(to, beaconPort)); err != nil && ctx.Err() == nil {
+						l.h.log.Debug("cannot broadcast on the LAN", "to", to, "err", err)
+					}
 				}
 			}
 		}
@@ -180,7 +182,7 @@ func broadcast(p netip.Prefix) (netip.Addr, bool) {
 		return netip.Addr{}, false
 	}
 	a := p.Addr().As4()
-	v := binary.BigEndian.Uint32(a[:]) | 1<<(32-p.Bits()) - 1
+	v := binary.BigEndian.Uint32(a[:]) | (1<<(32-p.Bits()) - 1)
 	binary.BigEndian.PutUint32(a[:], v)
 	return netip.AddrFrom4(a), true
 }
