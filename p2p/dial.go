@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -22,19 +23,35 @@ func (h *Host) connect(ctx context.Context, info peer.AddrInfo) error {
 	return h.host.Connect(ctx, info)
 }
 
-// reach connects to a peer directly or, if that fails, through a relay.
+// headStart is what a direct dial gets before a relay is tried beside it: what a
+// router drops without a word would cost the whole dialTimeout.
+const headStart = 500 * time.Millisecond
+
+// reach connects to a peer directly or, if that fails or takes long, through a
+// relay. If both work, the upgrade loop closes the relayed connection.
 func (h *Host) reach(ctx context.Context, info peer.AddrInfo) error {
 	if info.ID == h.host.ID() {
 		return nil
 	}
-	err := h.connect(ctx, info)
-	if err == nil || ctx.Err() != nil {
-		return err
+	direct := make(chan error, 1)
+	go func() { direct <- h.connect(ctx, info) }()
+	select {
+	case err := <-direct:
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if more := h.connectRelayed(ctx, info); more != nil {
+			return errors.Join(err, more)
+		}
+		return nil
+	case <-time.After(headStart):
 	}
-	if more := h.connectRelayed(ctx, info); more != nil {
-		return errors.Join(err, more)
+	relayed := h.connectRelayed(ctx, info)
+	err := <-direct
+	if err == nil || relayed == nil {
+		return nil
 	}
-	return nil
+	return errors.Join(err, relayed)
 }
 
 var errNoRelay = errors.New("no relay is connected that could lead there")
