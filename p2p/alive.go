@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 )
@@ -38,6 +39,27 @@ func (h *Host) runAlive(ctx context.Context) {
 		anchors = slices.DeleteFunc(anchors, func(id peer.ID) bool { return !h.direct(id) })
 		h.dropDead(ctx, anchors[:min(len(anchors), maxAlive)])
 	}
+}
+
+// supersededAfter is how long after a connection another one from the same peer
+// is not the other half of a simultaneous dial.
+const supersededAfter = time.Second
+
+// dropSuperseded closes what a peer left open that connects again: it only does
+// so when it has no connection, so it crashed, or lost its network, and the old
+// ones are dead. Else a few restarts in a row would use up its share of ours.
+func (h *Host) dropSuperseded(_ network.Network, c network.Conn) {
+	if c.Stat().Direction != network.DirInbound || relayed(c.RemoteMultiaddr()) || !h.begin() {
+		return
+	}
+	go func() { // closing one reports to whoever is told of this one
+		defer h.wg.Done()
+		for _, old := range h.host.Network().ConnsToPeer(c.RemotePeer()) {
+			if old.Stat().Direction == network.DirInbound && c.Stat().Opened.Sub(old.Stat().Opened) > supersededAfter {
+				_ = old.Close()
+			}
+		}
+	}()
 }
 
 // dropDead closes the connections to those of the peers that do not answer.

@@ -107,6 +107,7 @@ func New(cfg Config) (_ *Host, err error) {
 		return nil, fmt.Errorf("p2p: gossip: %w", err)
 	}
 	h.host.SetStreamHandler(h.marker(), func(s network.Stream) { _ = s.Close() })
+	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.dropSuperseded})
 	h.known = newKnown(h)
 	h.known.setBootstrap(h.bootstrap.peers())
 	h.relays = newReservations(h)

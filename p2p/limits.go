@@ -31,7 +31,7 @@ const (
 	netMemoryPublic = 512 << 20
 	netFiles        = 512
 	peerStreams     = 128 // in each direction, of one peer
-	peerConns       = 8
+	peerConns       = 16  // dead ones count until it shows
 	peerMemory      = 32 << 20
 	addressConns    = 64 // from one address: a household or an office behind a NAT
 	addressRate     = 4  // new ones a second, after a burst of addressConns
