@@ -23,11 +23,11 @@ GUESTS   := $(foreach main,$(wildcard examples/*/main.go),$(dir $(main))$(notdir
 MODULES  := . sandbox/sdk/go examples
 RELEASES := linux-amd64 linux-arm64 linux-armv7 darwin-arm64 windows-amd64.exe
 
-.PHONY: help build demo test race sim soak fuzz fmt lint check bench release clean
+.PHONY: help build demo test race sim soak test-net fuzz fmt lint check bench release clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
 
 build: bin/numax-node $(GUESTS) ## bin/numax-node and the guests of examples/
 
@@ -63,6 +63,10 @@ sim: ## replicas under faults in virtual time: SEEDS=200, or SEED=17 TIMES=1
 
 soak: ## HOURS=24 of churn in virtual time: does anything grow?
 	$(GO) test -timeout 0 -count 1 -v -run '^TestSoak$$' ./crdt/replica/replicasim -sim.hours $(HOURS)
+
+TRIES ?= 3
+test-net: ## nodes on real networks, in namespaces; needs root, iproute2 and, for NAT, nft; TRIES=20
+	NUMAX_NET_TESTS=1 $(GO) test -v -timeout 10m -count 1 ./p2p/p2ptest -net.tries $(TRIES)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)

@@ -21,12 +21,15 @@ const (
 type Config struct {
 	Data      string   // data directory
 	Listen    []string // p2p.ParseListen; empty: every interface, a free port
-	Bootstrap []string // p2p.ParsePeer
+	Bootstrap []string // p2p.CheckBootstrap
 	Network   string   // name of the open network; "" = the directory's last, or DefaultNetwork
 	Datasets  []string // replicated datasets; guests use the first
 	MDNS      bool     // look for nodes on this machine and the LAN
+	Interface []string // on which to look for nodes; empty: those of the LAN
 	Offline   bool     // no network
 	NoSync    bool     // no network, and crdt_* calls answer -5
+
+	Reachability string // p2p.Reachability; "" = p2p.Auto
 
 	API           string // host:port, "off", or "" for the default
 	Observability string // host:port; "" = off
@@ -63,9 +66,12 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, s := range c.Bootstrap {
-		if _, err := p2p.ParsePeer(s); err != nil {
+		if err := p2p.CheckBootstrap(s); err != nil {
 			return err
 		}
+	}
+	if err := p2p.Reachability(c.Reachability).Check(); err != nil {
+		return err
 	}
 	if c.HistoryAge < 0 {
 		return fmt.Errorf("history-age: %v is negative", c.HistoryAge)

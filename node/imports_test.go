@@ -30,11 +30,12 @@ var (
 )
 
 const (
-	keyNames = "github.com/ipfs/go-datastore/..." // its Key type and ErrNotFound
-	hashes   = "github.com/zeebo/blake3"
-	zstd     = "github.com/klauspost/compress/zstd"
-	wazero   = "github.com/tetratelabs/wazero/..."
-	laws     = "pgregory.net/rapid"
+	keyNames   = "github.com/ipfs/go-datastore/..." // its Key type and ErrNotFound
+	hashes     = "github.com/zeebo/blake3"
+	contentIDs = "github.com/ipfs/go-cid" // what a DHT is asked for
+	zstd       = "github.com/klauspost/compress/zstd"
+	wazero     = "github.com/tetratelabs/wazero/..."
+	laws       = "pgregory.net/rapid"
 )
 
 // room is a row of the import table in ARCHITECTURE.md. "/..." at the end of a
@@ -51,7 +52,7 @@ var rooms = []room{
 	{name: "crdt", never: effects},
 	{name: "datastore", third: leveldb},
 	{name: "crdt/replica", ours: list("crdt", "datastore"), third: list(hashes, zstd), never: network},
-	{name: "p2p", third: slices.Concat(libp2p, list(keyNames, hashes))},
+	{name: "p2p", third: slices.Concat(libp2p, list(keyNames, hashes, contentIDs))},
 	{name: "sandbox", ours: list("sandbox/..."), third: list(wazero, hashes)},
 	{name: "sandbox/sdk/..."},
 	{name: "node/api"},

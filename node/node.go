@@ -86,6 +86,7 @@ func (n *Node) openHost() error {
 	host, err := p2p.New(p2p.Config{
 		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen, Bootstrap: n.cfg.Bootstrap,
 		Discover: n.cfg.MDNS, Known: n.state.store.Foreign(), Agent: "numax/" + n.cfg.Version, Log: n.log,
+		Interface: n.cfg.Interface, Reachability: p2p.Reachability(n.cfg.Reachability),
 	})
 	if err != nil {
 		return err

@@ -11,13 +11,17 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// DefaultListen is every interface, a free port, TCP and QUIC.
+// DefaultListen is every interface and a free port, the same for TCP, WebSocket
+// and QUIC where it is.
 func DefaultListen() []string {
-	return []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1"}
+	return []string{
+		"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0/ws",
+		"/ip6/::/tcp/0", "/ip6/::/udp/0/quic-v1", "/ip6/::/tcp/0/ws",
+	}
 }
 
-// ParseListen reads a listen address: a multiaddr, or host:port for TCP and
-// QUIC on that port.
+// ParseListen reads a listen address: a multiaddr, or host:port for TCP,
+// WebSocket and QUIC on that port.
 func ParseListen(s string) ([]ma.Multiaddr, error) {
 	if strings.HasPrefix(s, "/") {
 		a, err := ma.NewMultiaddr(s)
@@ -61,7 +65,11 @@ func ParseListen(s string) ([]ma.Multiaddr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen address %q: %w", s, err)
 	}
-	return []ma.Multiaddr{tcp, quic}, nil
+	ws, err := ma.NewMultiaddr(base + "/tcp/" + port + "/ws")
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: %w", s, err)
+	}
+	return []ma.Multiaddr{tcp, quic, ws}, nil
 }
 
 // ParsePeer reads the address of a peer: a multiaddr that ends in its peer ID.

@@ -12,12 +12,12 @@ const somePeer = "12D3KooWQXLLu4bfFb3tKjvJskT1LmhKCWeVzBN6gLQFFW23dGfi"
 
 func TestParseListen(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"127.0.0.1:4001", "/ip4/127.0.0.1/tcp/4001 /ip4/127.0.0.1/udp/4001/quic-v1"},
-		{"localhost:0", "/ip4/127.0.0.1/tcp/0 /ip4/127.0.0.1/udp/0/quic-v1"},
-		{":65535", "/ip4/0.0.0.0/tcp/65535 /ip4/0.0.0.0/udp/65535/quic-v1"},
-		{"[::1]:1", "/ip6/::1/tcp/1 /ip6/::1/udp/1/quic-v1"},
-		{"[::]:1", "/ip6/::/tcp/1 /ip6/::/udp/1/quic-v1"},
-		{"[::ffff:10.0.0.1]:1", "/ip4/10.0.0.1/tcp/1 /ip4/10.0.0.1/udp/1/quic-v1"},
+		{"127.0.0.1:4001", "/ip4/127.0.0.1/tcp/4001 /ip4/127.0.0.1/udp/4001/quic-v1 /ip4/127.0.0.1/tcp/4001/ws"},
+		{"localhost:0", "/ip4/127.0.0.1/tcp/0 /ip4/127.0.0.1/udp/0/quic-v1 /ip4/127.0.0.1/tcp/0/ws"},
+		{":65535", "/ip4/0.0.0.0/tcp/65535 /ip4/0.0.0.0/udp/65535/quic-v1 /ip4/0.0.0.0/tcp/65535/ws"},
+		{"[::1]:1", "/ip6/::1/tcp/1 /ip6/::1/udp/1/quic-v1 /ip6/::1/tcp/1/ws"},
+		{"[::]:1", "/ip6/::/tcp/1 /ip6/::/udp/1/quic-v1 /ip6/::/tcp/1/ws"},
+		{"[::ffff:10.0.0.1]:1", "/ip4/10.0.0.1/tcp/1 /ip4/10.0.0.1/udp/1/quic-v1 /ip4/10.0.0.1/tcp/1/ws"},
 		{"/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/1"},
 		{"/ip6/::1/udp/1/quic-v1", "/ip6/::1/udp/1/quic-v1"},
 	} {

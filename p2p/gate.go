@@ -10,12 +10,27 @@ import (
 
 // loopbackGate keeps a host that listens on loopback alone from dialling out,
 // whatever addresses it hears of: only loopback, and the bootstrap peers that
-// the user named.
-type loopbackGate struct{ named map[peer.ID]bool }
+// the user named. A circuit goes through a relay, which passes here itself.
+type loopbackGate struct {
+	bootstrap *bootstrap
+	firewall  func(peer.ID, ma.Multiaddr) bool // nil: none
+}
 
 // InterceptAddrDial implements connmgr.ConnectionGater.
 func (g loopbackGate) InterceptAddrDial(id peer.ID, a ma.Multiaddr) bool {
-	return manet.IsIPLoopback(a) || g.named[id]
+	if g.firewall != nil && !g.firewall(id, a) {
+		return false
+	}
+	if relayed(a) {
+		via, err := a.ValueForProtocol(ma.P_P2P)
+		if err != nil {
+			return false
+		}
+		if id, err = peer.Decode(via); err != nil {
+			return false
+		}
+	}
+	return manet.IsIPLoopback(a) || g.bootstrap.names(id)
 }
 
 // The rest of the interface lets everything pass.

@@ -12,9 +12,7 @@ import (
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
-	"github.com/libp2p/go-libp2p"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
@@ -22,18 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
-	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
-)
-
-// Connections a node keeps: above the high mark those of least use are closed
-// down to the low one. A home router copes with these.
-const (
-	lowConns  = 16
-	highConns = 32
-	connGrace = 20 * time.Second
 )
 
 // Config of a Host. Key and Tag are required.
@@ -41,12 +28,23 @@ type Config struct {
 	Key       ed25519.PrivateKey
 	Tag       string   // nodes with the same tag look for each other; [a-z0-9]{1,15}
 	Listen    []string // see ParseListen; each must open. Empty: DefaultListen, of which one must
-	Bootstrap []string // see ParsePeer
+	Bootstrap []string // see CheckBootstrap
 	Discover  bool     // look for nodes on this machine and, unless all Listen is loopback, on the LAN
 	Nearby    string   // where the nodes of this machine meet; default NearbyDir()
 	Known     Book     // remembers peers across restarts; nil: forgets
 	Agent     string   // what identify says of us
 	Log       *slog.Logger
+
+	// Interface are the network interfaces on which nodes are looked for; empty:
+	// those that look like a LAN (see links).
+	Interface []string
+	// Reachability says whether others can connect to this node from outside its
+	// LAN; Auto finds out.
+	Reachability Reachability
+	// Admit says who may use this node as a relay; nil: the nodes of its network.
+	Admit func(peer string) bool
+
+	firewall func(peer.ID, ma.Multiaddr) bool // of tests on loopback: what passes
 }
 
 // Book keeps a little data for the host: part of a go-datastore.
@@ -64,6 +62,9 @@ type Host struct {
 	bandwidth *metrics.BandwidthCounter
 	drops     *dropCounter
 	known     *known
+	bootstrap *bootstrap
+	relays    *reservations
+	public    *role
 	loopback  bool
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -81,68 +82,23 @@ func New(cfg Config) (_ *Host, err error) {
 	if !validTag(cfg.Tag) {
 		return nil, fmt.Errorf("p2p: tag %q: want 1 to %d of a-z and 0-9", cfg.Tag, maxTag)
 	}
-	strict := len(cfg.Listen) > 0
-	if !strict {
-		cfg.Listen = DefaultListen()
+	if err := cfg.Reachability.check(); err != nil {
+		return nil, err
 	}
-	var listen []ma.Multiaddr
-	for _, s := range cfg.Listen {
-		addrs, err := ParseListen(s)
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range addrs {
-			// libp2p panics when it is to open a QUIC address twice.
-			if !slices.ContainsFunc(listen, a.Equal) {
-				listen = append(listen, a)
-			}
-		}
-	}
-	var bootstrap []peer.AddrInfo
-	for _, s := range cfg.Bootstrap {
-		info, err := ParsePeer(s)
-		if err != nil {
-			return nil, err
-		}
-		bootstrap = append(bootstrap, info)
-	}
-	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Key)
+	listen, err := listenAddrs(cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("p2p: identity: %w", err)
+		return nil, err
 	}
-	conns, err := connmgr.NewConnManager(lowConns, highConns, connmgr.WithGracePeriod(connGrace))
+	sources, err := parseBootstrap(cfg.Bootstrap)
 	if err != nil {
-		return nil, fmt.Errorf("p2p: %w", err)
+		return nil, err
 	}
-	h := &Host{cfg: cfg, log: cfg.Log, bandwidth: metrics.NewBandwidthCounter(), drops: &dropCounter{}, loopback: allLoopback(listen)}
-	options := []libp2p.Option{
-		libp2p.Identity(key),
-		libp2p.ListenAddrs(listen...),
-		libp2p.Transport(libp2pquic.NewTransport),
-		// With SO_REUSEPORT two nodes of one user would share a port, and each
-		// would get a part of the other's connections.
-		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
-		libp2p.ConnectionManager(conns),
-		libp2p.BandwidthReporter(h.bandwidth),
-		libp2p.UserAgent(cfg.Agent),
-		libp2p.DisableRelay(),
-		libp2p.DisableIdentifyAddressDiscovery(),
-		libp2p.DisableMetrics(),
+	h := &Host{
+		cfg: cfg, log: cfg.Log, bandwidth: metrics.NewBandwidthCounter(), drops: &dropCounter{},
+		loopback: allLoopback(listen), bootstrap: sources,
 	}
-	if h.loopback {
-		gate := loopbackGate{named: make(map[peer.ID]bool)}
-		for _, info := range bootstrap {
-			gate.named[info.ID] = true
-		}
-		options = append(options, libp2p.ConnectionGater(gate))
-	}
-	h.host, err = libp2p.New(options...)
-	if err != nil {
-		return nil, fmt.Errorf("p2p: listen on %v: %w: %s", cfg.Listen, err, listenHint)
-	}
-	if missing := notOpen(listen, h.host.Network().ListenAddresses()); strict && len(missing) > 0 {
-		_ = h.host.Close()
-		return nil, fmt.Errorf("p2p: listen on %v: cannot open %v: %s", cfg.Listen, missing, listenHint)
+	if err := h.listen(listen); err != nil {
+		return nil, err
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if h.pubsub, err = newPubSub(h.ctx, h); err != nil {
@@ -150,7 +106,12 @@ func New(cfg Config) (_ *Host, err error) {
 		_ = h.host.Close()
 		return nil, fmt.Errorf("p2p: gossip: %w", err)
 	}
-	h.known = newKnown(h, bootstrap)
+	h.host.SetStreamHandler(h.marker(), func(s network.Stream) { _ = s.Close() })
+	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.dropSuperseded})
+	h.known = newKnown(h)
+	h.known.setBootstrap(h.bootstrap.peers())
+	h.relays = newReservations(h)
+	h.public = newRole(h)
 	return h, nil
 }
 
@@ -161,42 +122,14 @@ func validTag(tag string) bool {
 	return tag != "" && len(tag) <= maxTag && strings.Trim(tag, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
-const listenHint = "another program has this port, or the address is not of this machine; choose another, or port 0 for any free one"
-
-// notOpen are the wanted addresses that no listener has.
-func notOpen(want, got []ma.Multiaddr) []ma.Multiaddr {
-	return slices.DeleteFunc(slices.Clone(want), func(w ma.Multiaddr) bool {
-		return slices.ContainsFunc(got, func(g ma.Multiaddr) bool { return sameListener(w, g) })
-	})
-}
-
-// sameListener reports whether got is what listening on want can give: the
-// same address, but for a port of 0.
-func sameListener(want, got ma.Multiaddr) bool {
-	w, g := strings.Split(want.String(), "/"), strings.Split(got.String(), "/")
-	if len(w) != len(g) {
-		return false
-	}
-	for i := range w {
-		if w[i] != g[i] && !(w[i] == "0" && i > 0 && (w[i-1] == "tcp" || w[i-1] == "udp")) {
-			return false
-		}
-	}
-	return true
-}
-
 // ID is this node's peer ID.
 func (h *Host) ID() string { return h.host.ID().String() }
 
 // Addrs are the addresses at which this node can be reached, complete with its
 // peer ID, as --bootstrap takes them.
 func (h *Host) Addrs() []string {
-	addrs, err := h.host.Network().InterfaceListenAddresses()
-	if err != nil {
-		addrs = h.host.Addrs()
-	}
-	full := make([]string, 0, len(addrs))
-	for _, a := range addrs {
+	full := []string{}
+	for _, a := range append(h.ownAddrs(), h.relays.addrs()...) {
 		full = append(full, a.String()+"/p2p/"+h.ID())
 	}
 	slices.Sort(full)
@@ -205,9 +138,10 @@ func (h *Host) Addrs() []string {
 
 // Peer is a connected peer.
 type Peer struct {
-	ID   string
-	Addr string        // of one connection
-	RTT  time.Duration // 0 = not measured
+	ID      string
+	Addr    string        // of one connection, a direct one if there is one
+	Relayed bool          // it goes through another node
+	RTT     time.Duration // 0 = not measured
 }
 
 // Connected are the connected peers, by id.
@@ -215,8 +149,10 @@ func (h *Host) Connected() []Peer {
 	var peers []Peer
 	for _, id := range h.host.Network().Peers() {
 		p := Peer{ID: id.String(), RTT: h.host.Peerstore().LatencyEWMA(id)}
-		if conns := h.host.Network().ConnsToPeer(id); len(conns) > 0 {
-			p.Addr = conns[0].RemoteMultiaddr().String()
+		for _, c := range h.host.Network().ConnsToPeer(id) {
+			if direct := !relayed(c.RemoteMultiaddr()); p.Addr == "" || direct {
+				p.Addr, p.Relayed = c.RemoteMultiaddr().String(), !direct
+			}
 		}
 		peers = append(peers, p)
 	}
@@ -247,11 +183,17 @@ func (h *Host) Run(ctx context.Context) error {
 	defer wg.Wait()
 	wg.Go(func() { h.known.run(ctx) })
 	wg.Go(func() { h.follow(ctx) })
+	wg.Go(func() { h.public.run(ctx) })
+	wg.Go(func() { h.relays.run(ctx) })
+	wg.Go(func() { h.runBootstrap(ctx) })
+	wg.Go(func() { h.runRendezvous(ctx) })
+	wg.Go(func() { h.runUpgrade(ctx) })
+	wg.Go(func() { h.runAlive(ctx) })
 	if h.cfg.Discover {
 		wg.Go(func() { h.runNearby(ctx) })
-		if !h.loopback {
-			wg.Go(func() { h.runMDNS(ctx) })
-		}
+	}
+	if !h.loopback {
+		wg.Go(func() { h.runLAN(ctx) })
 	}
 	<-ctx.Done()
 	return nil
@@ -262,6 +204,7 @@ func (h *Host) Close() error {
 	h.mu.Lock()
 	h.cancel()
 	h.mu.Unlock()
+	h.public.close()
 	err := h.host.Close()
 	h.wg.Wait()
 	return err
@@ -352,13 +295,16 @@ func (h *Host) PeersOf(proto string) []string {
 	return ids
 }
 
-// Open opens a stream to a connected peer.
+// Open opens a stream to a connected peer, relayed or not.
 func (h *Host) Open(ctx context.Context, peerID, proto string) (io.ReadWriteCloser, error) {
 	id, err := peer.Decode(peerID)
 	if err != nil {
 		return nil, fmt.Errorf("p2p: open stream: %w", err)
 	}
-	s, err := h.host.NewStream(network.WithNoDial(ctx, "streams go to connected peers"), id, protocol.ID(proto))
+	// A peer that is reached through a relay with limits is served as well as it
+	// can be.
+	ctx = network.WithAllowLimitedConn(network.WithNoDial(ctx, "streams go to connected peers"), "all peers are equal")
+	s, err := h.host.NewStream(ctx, id, protocol.ID(proto))
 	if err != nil {
 		return nil, fmt.Errorf("p2p: open stream to %s: %w", peerID, err)
 	}

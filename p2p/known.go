@@ -12,7 +12,6 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -30,6 +29,8 @@ const (
 	seenEvery    = time.Hour        // how often a connected peer is noted as seen
 	restAfter    = 10 * time.Minute // unreachable that long: dialled rarely
 	restEvery    = time.Minute
+
+	bootstrapWeight = "numax/bootstrap" // of the connection to a bootstrap peer
 )
 
 var knownKey = ds.NewKey("/p2p/known")
@@ -52,21 +53,52 @@ type knownPeer struct {
 	next      time.Time
 }
 
-func newKnown(h *Host, bootstrap []peer.AddrInfo) *known {
+func newKnown(h *Host) *known {
 	k := &known{h: h, peers: make(map[peer.ID]*knownPeer)}
 	k.load()
-	for _, info := range bootstrap {
-		if info.ID == h.host.ID() {
+	return k
+}
+
+// setBootstrap notes what the user said last, in place of what was said before.
+func (k *known) setBootstrap(said map[peer.ID][]ma.Multiaddr) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, p := range k.peers {
+		if p.bootstrap != nil && said[id] == nil {
+			p.bootstrap = nil
+			k.h.host.ConnManager().Unprotect(id, bootstrapWeight)
+		}
+	}
+	for id, addrs := range said {
+		if id == k.h.host.ID() {
 			continue
 		}
-		p := k.peers[info.ID]
+		p := k.peers[id]
 		if p == nil {
 			p = &knownPeer{Seen: time.Now()}
-			k.peers[info.ID] = p
+			k.peers[id] = p
 		}
-		p.bootstrap = append(p.bootstrap, info.Addrs...)
+		p.bootstrap = addrs
+		k.h.host.ConnManager().Protect(id, bootstrapWeight)
 	}
-	return k
+}
+
+// soon lets the redial of a peer happen at the next look.
+func (k *known) soon(id peer.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p := k.peers[id]; p != nil {
+		p.next = time.Time{}
+	}
+}
+
+// allSoon is for when the network changed.
+func (k *known) allSoon() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, p := range k.peers {
+		p.next, p.since = time.Time{}, time.Time{}
+	}
 }
 
 func (k *known) load() {
@@ -206,14 +238,14 @@ func (k *known) dial(ctx context.Context, wg *sync.WaitGroup) {
 		if running >= maxDials {
 			return
 		}
-		if k.h.host.Network().Connectedness(id) == network.Connected {
+		if k.h.isConnected(id) {
 			// Ahead of us is what a clock said that was wrong.
 			if age := now.Sub(p.Seen); age > seenEvery || age < 0 {
 				p.Seen, k.dirty = now, true
 			}
 			continue
 		}
-		if p.trying || now.Before(p.next) {
+		if p.trying || now.Before(p.next) || p.bootstrap == nil && k.h.full() {
 			continue
 		}
 		info := peer.AddrInfo{ID: id, Addrs: slices.Concat(p.bootstrap, multiaddrs(p.Addrs))}
@@ -224,7 +256,7 @@ func (k *known) dial(ctx context.Context, wg *sync.WaitGroup) {
 }
 
 func (k *known) try(ctx context.Context, info peer.AddrInfo, p *knownPeer) {
-	err := k.h.connect(ctx, info)
+	err := k.h.reach(ctx, info)
 	now := time.Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -243,15 +275,4 @@ func (k *known) try(ctx context.Context, info peer.AddrInfo, p *knownPeer) {
 	if now.Sub(p.since) > restAfter && p.bootstrap == nil {
 		p.next = now.Add(restEvery)
 	}
-}
-
-// connect dials a peer directly and past the swarm's backoff.
-func (h *Host) connect(ctx context.Context, info peer.AddrInfo) error {
-	if info.ID == h.host.ID() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(network.WithForceDirectDial(ctx, "known peer"), dialTimeout)
-	defer cancel()
-	h.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
-	return h.host.Connect(ctx, info)
 }

@@ -30,7 +30,7 @@ func TestListenAllOrNothing(t *testing.T) {
 		{"taken by a node", theirs}, // libp2p's SO_REUSEPORT let both have it
 		{"taken for UDP alone", "127.0.0.1:" + udpPort},
 		{"not of this machine", "/ip4/192.0.2.1/tcp/0"},
-		{"no such transport", "/ip4/127.0.0.1/tcp/0/ws"},
+		{"no such transport", "/ip4/127.0.0.1/udp/0/webrtc-direct"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			free := freePort(t)
@@ -70,18 +70,18 @@ func TestNewRefuses(t *testing.T) {
 func TestListenTwice(t *testing.T) {
 	port := freePort(t)
 	h := open(t, "a", Config{Listen: []string{"127.0.0.1:0", "localhost:0", "127.0.0.1:" + port, "/ip4/127.0.0.1/udp/" + port + "/quic-v1"}})
-	if got := h.Addrs(); len(got) != 4 {
-		t.Errorf("Addrs() = %v, want TCP and QUIC twice", got)
+	if got := h.Addrs(); len(got) != 6 {
+		t.Errorf("Addrs() = %v, want TCP, WebSocket and QUIC twice", got)
 	}
 }
 
-// Both transports carry a host's traffic, and Addrs are as Bootstrap takes them.
+// Every transport carries a host's traffic, and Addrs are as Bootstrap takes them.
 func TestTransports(t *testing.T) {
 	t.Parallel()
 	a := open(t, "a", Config{})
 	b := open(t, "b", Config{Listen: []string{"127.0.0.1:0"}})
-	if got := len(b.Addrs()); got != 2 || !slices.IsSorted(b.Addrs()) {
-		t.Fatalf("Addrs() = %v, want TCP and QUIC", b.Addrs())
+	if got := len(b.Addrs()); got != 3 || !slices.IsSorted(b.Addrs()) {
+		t.Fatalf("Addrs() = %v, want TCP, WebSocket and QUIC", b.Addrs())
 	}
 	served := make(chan string, 2)
 	b.Handle("/test", echo(served), nil)

@@ -11,8 +11,6 @@ import (
 	"testing"
 )
 
-const mdnsPort = 5353
-
 // A host on loopback alone has no mDNS socket, though it looks for others.
 func TestLoopbackHasNoMDNS(t *testing.T) {
 	// The check sees what it looks for: a socket of ours.

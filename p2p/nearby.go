@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -86,12 +85,8 @@ func privateDir(dir string) error {
 }
 
 func (h *Host) postNearby(file string) error {
-	addrs, err := h.host.Network().InterfaceListenAddresses()
-	if err != nil {
-		return err
-	}
 	var f, all nearbyFile
-	for _, a := range addrs {
+	for _, a := range h.ownAddrs() {
 		all.Addrs = append(all.Addrs, a.String())
 		if manet.IsIPLoopback(a) {
 			f.Addrs = append(f.Addrs, a.String())
@@ -132,7 +127,7 @@ func (h *Host) meetNearby(ctx context.Context, dir string) {
 		if ours++; ours > maxNearby {
 			return
 		}
-		if h.host.Network().Connectedness(id) == network.Connected {
+		if h.direct(id) || h.full() {
 			continue
 		}
 		b, err := os.ReadFile(path)

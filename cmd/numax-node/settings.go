@@ -26,6 +26,8 @@ type settings struct {
 	Bootstrap       []string      `koanf:"bootstrap" toml:"bootstrap"`
 	Network         string        `koanf:"network" toml:"network"`
 	Dataset         []string      `koanf:"dataset" toml:"dataset"`
+	Interface       []string      `koanf:"interface" toml:"interface"`
+	Reachability    string        `koanf:"reachability" toml:"reachability"`
 	NoMDNS          bool          `koanf:"no-mdns" toml:"no-mdns"`
 	Offline         bool          `koanf:"offline" toml:"offline"`
 	NoSync          bool          `koanf:"no-sync" toml:"no-sync"`
@@ -50,9 +52,11 @@ type setting struct {
 var table = []setting{
 	{"data", "./numax-data", "`directory` for the identity and everything stored; one node each"},
 	{"listen", []string{}, "`address` to listen on: a multiaddr or host:port; repeatable (default every interface, a free port)"},
-	{"bootstrap", []string{}, "`multiaddr` of a node to connect to, ending in /p2p/<peer id>; repeatable"},
+	{"bootstrap", []string{}, "where to find nodes beyond the LAN: the `multiaddr` of one (ending in /p2p/<peer id>), a DNS name, or a file of those; repeatable"},
 	{"network", "", "`name` of the open network to be part of (default: the one --data was last used for, or numax)"},
 	{"dataset", []string{"default"}, "`name` of a dataset to replicate; repeatable; modules use the first"},
+	{"interface", []string{}, "network interface by `name` on which to look for nodes; repeatable (default all but containers' and tunnels')"},
+	{"reachability", "auto", "whether nodes elsewhere can connect to this one: auto, public (it serves others as relay and rendezvous) or private"},
 	{"no-mdns", false, "do not look for nodes on the LAN and on this machine"},
 	{"offline", false, "no network: state changes and is kept, and goes to the others the next time"},
 	{"no-sync", false, "no network, and crdt_* calls answer -5"},
@@ -281,7 +285,7 @@ func (s *settings) node() (node.Config, error) {
 	c := node.Config{
 		HistoryAge: s.HistoryAge, HistorySize: history,
 		Data: s.Data, Listen: s.Listen, Bootstrap: s.Bootstrap, Network: s.Network, Datasets: s.Dataset,
-		MDNS: !s.NoMDNS, Offline: s.Offline, NoSync: s.NoSync, API: s.API,
+		MDNS: !s.NoMDNS, Interface: s.Interface, Reachability: s.Reachability, Offline: s.Offline, NoSync: s.NoSync, API: s.API,
 		Observability: s.Observability, Pprof: s.Pprof, ShutdownTimeout: s.ShutdownTimeout, Version: version,
 	}
 	if err := c.Validate(); err != nil {

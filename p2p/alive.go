@@ -1,0 +1,93 @@
+package p2p
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+)
+
+// A peer that vanished without a word (its power, our network) stays connected
+// for half a minute over QUIC and for many over TCP. Bootstrap peers and relays,
+// through which others are found again, are asked every aliveEvery; the others
+// when the network changed.
+const (
+	aliveEvery = 4 * time.Second
+	aliveTime  = 3 * time.Second
+	maxAlive   = 4 // peers asked each time
+)
+
+func (h *Host) runAlive(ctx context.Context) {
+	tick := time.NewTicker(aliveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		anchors := h.relays.relays()
+		for _, id := range h.bootstrap.ids() {
+			if !slices.Contains(anchors, id) {
+				anchors = append(anchors, id)
+			}
+		}
+		anchors = slices.DeleteFunc(anchors, func(id peer.ID) bool { return !h.direct(id) })
+		h.dropDead(ctx, anchors[:min(len(anchors), maxAlive)])
+	}
+}
+
+// supersededAfter is how long after a connection another one from the same peer
+// is not the other half of a simultaneous dial.
+const supersededAfter = time.Second
+
+// dropSuperseded closes what a peer left open that connects again: it only does
+// so when it has no connection, so it crashed, or lost its network, and the old
+// ones are dead. Else a few restarts in a row would use up its share of ours.
+func (h *Host) dropSuperseded(_ network.Network, c network.Conn) {
+	if c.Stat().Direction != network.DirInbound || relayed(c.RemoteMultiaddr()) || !h.begin() {
+		return
+	}
+	go func() { // closing one reports to whoever is told of this one
+		defer h.wg.Done()
+		for _, old := range h.host.Network().ConnsToPeer(c.RemotePeer()) {
+			if old.Stat().Direction == network.DirInbound && c.Stat().Opened.Sub(old.Stat().Opened) > supersededAfter {
+				_ = old.Close()
+			}
+		}
+	}()
+}
+
+// dropDead closes the connections to those of the peers that do not answer.
+func (h *Host) dropDead(ctx context.Context, peers []peer.ID) {
+	var wg sync.WaitGroup
+	for _, id := range peers {
+		wg.Go(func() {
+			if err := h.ping(ctx, id); err != nil && ctx.Err() == nil {
+				h.log.Debug("a peer does not answer; connecting anew", "peer", id, "err", err)
+				_ = h.host.Network().ClosePeer(id)
+				h.known.soon(id)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// ping waits until the peer answers.
+func (h *Host) ping(ctx context.Context, id peer.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveTime)
+	defer cancel()
+	select {
+	case got, ok := <-ping.Ping(ctx, h.host, id):
+		if !ok {
+			return ctx.Err()
+		}
+		return got.Error
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
