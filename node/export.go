@@ -154,12 +154,15 @@ func (d *Data) Import(ctx context.Context, dataset string, r io.Reader) (done ap
 			continue
 		}
 		line, f, err := decodeExported(lines.Bytes())
+		if err != nil {
+			err = fmt.Errorf("%w: %w", api.ErrUsage, err)
+		}
 		changed := false
 		if err == nil {
 			changed, err = importObject(ctx, x, f, &line)
 		}
 		if err != nil {
-			return done, fmt.Errorf("%w: import: line %d: %w; the %d objects before it are imported", api.ErrUsage, n, err, done.Changed+done.Left)
+			return done, errors.Join(fmt.Errorf("import: line %d: %w; the %d objects before it are imported", n, err, done.Changed+done.Left), d.Sync(ctx))
 		}
 		if changed {
 			done.Changed++
@@ -185,7 +188,9 @@ func importObject(ctx context.Context, x *replica.Dataset, f crdt.Family, line *
 	switch f {
 	case crdt.GCounter:
 		var n uint64
-		if n, err = strconv.ParseUint(line.Count, 10, 64); err == nil {
+		if n, err = strconv.ParseUint(line.Count, 10, 64); err != nil {
+			err = fmt.Errorf("%w: count: %w", api.ErrUsage, err)
+		} else {
 			do(func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
 				c := o.(*crdt.GCounterState)
 				return c.Inc(now.Author, n-min(n, c.Value())), n > c.Value()
@@ -193,7 +198,9 @@ func importObject(ctx context.Context, x *replica.Dataset, f crdt.Family, line *
 		}
 	case crdt.PNCounter:
 		var n int64
-		if n, err = strconv.ParseInt(line.Count, 10, 64); err == nil {
+		if n, err = strconv.ParseInt(line.Count, 10, 64); err != nil {
+			err = fmt.Errorf("%w: count: %w", api.ErrUsage, err)
+		} else {
 			do(func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
 				c := o.(*crdt.PNCounterState)
 				if v := c.Value(); n < v {

@@ -200,7 +200,8 @@ func snapshotRestore() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(info)
 			}
-			_, err = fmt.Printf("restored dataset %s: %s by %s; start the node with --dataset %s\n", info.Dataset,
+			_, err = fmt.Printf("restored dataset %s: %s by %s; start the node with --dataset %s\n"+
+				"it writes on as a new member; if its former self is gone for good: numax-node members forget\n", info.Dataset,
 				count(info.Ops, "op"), count(uint64(info.Authors), "author"), info.Dataset)
 			return err
 		},
