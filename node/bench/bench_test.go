@@ -29,6 +29,8 @@ var small = map[string]Params{
 	"burst":      {Nodes: 2, Ops: 5000},
 	"latency":    {Nodes: 3, Ops: 10},
 	"bootstrap":  {Ops: 3000, Keys: 3000},
+	"join":       {Ops: 3000, Keys: 3000},
+	"reclaim":    {Keys: 8000, ValueSize: 64},
 }
 
 // ownProcess need the program itself; the scripts of cmd/numax-node run them.
