@@ -22,6 +22,11 @@ const (
 	validationQueue = 4096
 	deliveryQueue   = 4096
 	maxMessage      = 64 << 10
+
+	// seenTTL is how long a message is known as seen. What comes later than
+	// that is known to whoever takes it; and what is remembered of each message,
+	// for each peer, is most of what gossip keeps in memory.
+	seenTTL = 15 * time.Second
 )
 
 // Verdict is what Validate says of a message.
@@ -59,6 +64,7 @@ func newPubSub(ctx context.Context, h *Host) (*pubsub.PubSub, error) {
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithValidateQueueSize(validationQueue),
 		pubsub.WithMaxMessageSize(maxMessage),
+		pubsub.WithSeenMessagesTTL(seenTTL),
 		pubsub.WithFloodPublish(false),
 		// A peer that speaks only floodsub would be sent everything.
 		pubsub.WithGossipSubProtocols(
