@@ -93,9 +93,13 @@ func open(t testing.TB, dir string, o datastore.Options) *lone {
 	return openOver(t, store)
 }
 
-func openOver(t testing.TB, store *datastore.Store) *lone {
+func openOver(t testing.TB, store *datastore.Store, change ...func(*Options)) *lone {
 	t.Helper()
-	r, err := Open(Options{Store: store, Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Network: testNetwork})
+	o := Options{Store: store, Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Network: testNetwork}
+	for _, f := range change {
+		f(&o)
+	}
+	r, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

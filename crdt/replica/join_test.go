@@ -14,8 +14,9 @@ import (
 // While the state of a peer is joined the log is not cut: what the objects had
 // when the join began is pinned, and the rest is replayed from the log.
 func TestNoCutDuringJoin(t *testing.T) {
-	l := openOver(t, openStore(t))
-	l.retention = Retention{Age: 1, Spare: -1, Every: time.Hour, Bytes: 1}
+	l := openOver(t, openStore(t), func(o *Options) {
+		o.Retention = Retention{Age: 1, Spare: -1, Every: time.Hour, Bytes: 1}
+	})
 	ctx := context.Background()
 	for range 3 {
 		if err := l.inc("k"); err != nil {
