@@ -77,27 +77,6 @@ func TestLargeValueTravels(t *testing.T) {
 	}
 }
 
-// Under pressure bodies leave gossip to the streams, and arrive nevertheless.
-func TestPressureStopsInlining(t *testing.T) {
-	n := replicatest.New(t, 1)
-	a, b := n.Start("a"), n.Start("b")
-	value := make([]byte, 12<<10)
-	rng := rand.New(rand.NewPCG(7, 7))
-	const writes = 500 // 6 MiB at once, above the burst
-	for i := range writes {
-		for k := range value {
-			value[k] = byte(rng.Uint32())
-		}
-		a.Set(fmt.Sprint("key ", i), value)
-		a.Sync()
-	}
-	settle(n, a, b)
-	if out := a.Replica.Stats().GossipOut.Load(); out > writes*12<<10*3/4 {
-		t.Errorf("%d bytes of gossip for %d bytes of values", out, writes*12<<10)
-	}
-	wantShow(t, b, crdt.LWWRegister, "key 499", a.Show(crdt.LWWRegister, "key 499"))
-}
-
 // A late returner is equal within five seconds, from whoever is there.
 func TestLateReturner(t *testing.T) {
 	n := replicatest.New(t, 1)
