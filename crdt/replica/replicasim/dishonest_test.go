@@ -34,6 +34,9 @@ type attack struct {
 // Whatever a peer sends, or does not: the others stay in step within the time
 // they always take, and their memory within bounds.
 func TestDishonest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes under the race detector, which runs with -short; make test runs it")
+	}
 	warmUp(t)
 	for name, run := range map[string]func(*attack){
 		"replays gossip":            (*attack).replay,
