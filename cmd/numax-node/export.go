@@ -51,11 +51,7 @@ func dataImport() *cobra.Command {
 			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(r)
-			}
-			_, err = fmt.Printf("%s changed, %d left as they are\n", count(uint64(r.Changed), "object"), r.Left)
-			return err
+			return show(cmd, r, fmt.Sprintf("%s changed, %d left as they are", count(uint64(r.Changed), "object"), r.Left))
 		},
 	}
 	addObject(cmd)

@@ -76,11 +76,7 @@ func membersForget() *cobra.Command {
 			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(m)
-			}
-			_, err = fmt.Printf("forgot %s\n", m.Name)
-			return err
+			return show(cmd, m, "forgot "+m.Name)
 		},
 	}
 	addObject(cmd)
@@ -118,11 +114,8 @@ func datasetResync() *cobra.Command {
 			if err := c.Resync(cmd.Context(), s.Dataset[0], peer); err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(map[string]string{"dataset": s.Dataset[0], "from": peer})
-			}
-			_, err = fmt.Printf("dataset %s is in the state of %s\n", s.Dataset[0], peer)
-			return err
+			return show(cmd, map[string]string{"dataset": s.Dataset[0], "from": peer},
+				fmt.Sprintf("dataset %s is in the state of %s", s.Dataset[0], peer))
 		},
 	}
 	cmd.Flags().String("from", "", "`peer id` of a connected peer")

@@ -78,6 +78,15 @@ func printJSON(v any) error {
 	return err
 }
 
+// show prints a result, as JSON or as text.
+func show(cmd *cobra.Command, v any, text string) error {
+	if wantsJSON(cmd) {
+		return printJSON(v)
+	}
+	_, err := fmt.Println(text)
+	return err
+}
+
 // atTerminal reports whether a person is likely to look at f.
 func atTerminal(f *os.File) bool {
 	info, err := f.Stat()

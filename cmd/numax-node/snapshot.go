@@ -64,11 +64,7 @@ func snapshotCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(info)
-			}
-			_, err = fmt.Println(args[0])
-			return err
+			return show(cmd, info, args[0])
 		},
 	}
 	addObject(cmd)
@@ -149,12 +145,8 @@ func snapshotVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(info)
-			}
-			_, err = fmt.Printf("ok: dataset %s, %s by %s in %s, made %s by %s\n", info.Dataset, count(info.Ops, "op"),
-				count(uint64(info.Authors), "author"), count(info.Rows, "row"), info.Time.Format(time.DateTime), info.By)
-			return err
+			return show(cmd, info, fmt.Sprintf("ok: dataset %s, %s by %s in %s, made %s by %s", info.Dataset, count(info.Ops, "op"),
+				count(uint64(info.Authors), "author"), count(info.Rows, "row"), info.Time.Format(time.DateTime), info.By))
 		},
 	}
 	addJSON(cmd)
@@ -197,13 +189,9 @@ func snapshotRestore() *cobra.Command {
 			if err := errors.Join(err, closer.Close()); err != nil {
 				return err
 			}
-			if wantsJSON(cmd) {
-				return printJSON(info)
-			}
-			_, err = fmt.Printf("restored dataset %s: %s by %s; start the node with --dataset %s\n"+
-				"it writes on as a new member; if its former self is gone for good: numax-node members forget\n", info.Dataset,
-				count(info.Ops, "op"), count(uint64(info.Authors), "author"), info.Dataset)
-			return err
+			return show(cmd, info, fmt.Sprintf("restored dataset %s: %s by %s; start the node with --dataset %s\n"+
+				"it writes on as a new member; if its former self is gone for good: numax-node members forget", info.Dataset,
+				count(info.Ops, "op"), count(uint64(info.Authors), "author"), info.Dataset))
 		},
 	}
 	addObject(cmd)

@@ -10,28 +10,35 @@ import (
 	"github.com/numax-mesh/numax/datastore"
 )
 
-// A data directory is copied and both copies write on: the author's two logs
-// become known, everywhere, and nothing more of them is taken; both copies go on
-// as new authors; and a resync makes all states equal again.
-func TestForkedAuthor(t *testing.T) {
-	n := replicatest.New(t, 1)
-	dir := t.TempDir()
-	a := n.StartOver("a", dir, datastore.Options{})
+// copied starts a node with one write, and its twin over a copy of its directory;
+// a sees b only, the twin c.
+func copied(t *testing.T) (n *replicatest.Net, a, twin, b, c *replicatest.Node) {
+	t.Helper()
+	n = replicatest.New(t, 1)
+	dir, to := t.TempDir(), t.TempDir()
+	a = n.StartOver("a", dir, datastore.Options{})
 	a.Inc("k")
 	a.Sync()
 	a.Stop()
-	copied := t.TempDir()
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
-	twin := n.StartAs("twin", "a", copied)
-	b, c := n.Start("b"), n.Start("c")
+	twin = n.StartAs("twin", "a", to)
+	b, c = n.Start("b"), n.Start("c")
 	for _, x := range []string{"a", "b"} {
 		for _, y := range []string{"twin", "c"} {
 			n.Cut(x, y)
 		}
 	}
 	a.Start()
+	return n, a, twin, b, c
+}
+
+// A data directory is copied and both copies write on: the author's two logs
+// become known, everywhere, and nothing more of them is taken; both copies go on
+// as new authors; and a resync makes all states equal again.
+func TestForkedAuthor(t *testing.T) {
+	n, a, twin, b, c := copied(t)
 	old := a.Replica.Author()
 	for range 3 {
 		a.Inc("k")
@@ -96,24 +103,7 @@ func TestForkedAuthor(t *testing.T) {
 // but hears of it: otherwise it would never be equal to those who know. After a
 // resync the state of a replica that had held the longer half can be handed on.
 func TestForkAndNewcomer(t *testing.T) {
-	n := replicatest.New(t, 1)
-	dir := t.TempDir()
-	a := n.StartOver("a", dir, datastore.Options{})
-	a.Inc("k")
-	a.Sync()
-	a.Stop()
-	copied := t.TempDir()
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	twin := n.StartAs("twin", "a", copied)
-	b, c := n.Start("b"), n.Start("c")
-	for _, x := range []string{"a", "b"} {
-		for _, y := range []string{"twin", "c"} {
-			n.Cut(x, y)
-		}
-	}
-	a.Start()
+	n, a, twin, b, c := copied(t)
 	for range 9 {
 		a.Inc("k")
 		a.Sync()

@@ -31,6 +31,19 @@ type attack struct {
 	ctx context.Context
 }
 
+// sharedSource is drawn from by the goroutines of all streams.
+type sharedSource struct {
+	mu  sync.Mutex
+	src rand.Source
+}
+
+// Uint64 implements rand.Source.
+func (s *sharedSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.src.Uint64()
+}
+
 // Whatever a peer sends, or does not: the others stay in step within the time
 // they always take, and their memory within bounds.
 func TestDishonest(t *testing.T) {
@@ -78,7 +91,7 @@ func besiege(t *testing.T, run func(*attack)) {
 	end := w.began.Add(evilTime)
 	ctx, cancel := context.WithCancel(context.Background())
 	var siege, work sync.WaitGroup
-	siege.Go(func() { run(&attack{w: w, rng: w.rng("evil"), ctx: ctx}) })
+	siege.Go(func() { run(&attack{w: w, rng: rand.New(&sharedSource{src: w.rng("evil")}), ctx: ctx}) })
 	for _, x := range w.nodes {
 		k := &worker{w: w, x: x, rng: w.rng("worker " + x.name), j: x.journals[0]}
 		work.Go(func() { k.run(end) })

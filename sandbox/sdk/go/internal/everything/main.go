@@ -1,6 +1,6 @@
 //go:build wasip1
 
-// Everything is a guest that calls every function of the SDK once and logs what it sees. The sandbox's tests run it.
+// Command everything is a guest that calls every function of the SDK once and logs what it sees. The sandbox's tests run it.
 package main
 
 import (
