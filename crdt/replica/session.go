@@ -45,27 +45,30 @@ type session struct {
 	theirs   map[DatasetID]bool
 	serves   []*serve // in the order of their turn
 	wants    map[DatasetID]uint64
-	asked    map[uint64]*asked     // our open wants by channel
-	later    map[*Dataset]struct{} // to be asked for when there are fewer
-	channel  uint64
+	asked    map[uint64]*asked       // our open wants by channel
+	later    map[*Dataset]struct{}   // to be asked for when there are fewer
+	mended   map[DatasetID]time.Time // when a whole state was last asked for, to mend a broken one
+	channel  uint64                  // of our last want
 	trickle  trickle
-	mended   map[DatasetID]time.Time // when a whole state was last asked for by ourselves
-	versions map[DatasetID]summary   // as the peer last told us
-	equal    time.Time
+	versions map[DatasetID]summary // as the peer last told us
+	equal    time.Time             // when its state and ours were last equal
+	heard    [rootSize]byte        // its last root that was equal to ours
+	unequal  bool                  // its last root was not
+
 	told     map[DatasetID]map[authorHash]bool // proofs that the peer was sent
-	unequal  bool                              // the peer's last root was not ours
 	compared time.Time                         // when heads were last sent
-	heard    [rootSize]byte                    // the last root of the peer's that was equal to ours
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 	return &session{
 		r: r, peer: peer, stream: stream, began: r.now(), in: newIntake(),
-		control: make(chan []byte, maxControl),
-		wake:    make(chan struct{}, 1),
-		theirs:  make(map[DatasetID]bool),
-		wants:   make(map[DatasetID]uint64),
-		asked:   make(map[uint64]*asked), later: make(map[*Dataset]struct{}), mended: make(map[DatasetID]time.Time),
+		control:  make(chan []byte, maxControl),
+		wake:     make(chan struct{}, 1),
+		theirs:   make(map[DatasetID]bool),
+		wants:    make(map[DatasetID]uint64),
+		asked:    make(map[uint64]*asked),
+		later:    make(map[*Dataset]struct{}),
+		mended:   make(map[DatasetID]time.Time),
 		versions: make(map[DatasetID]summary),
 		told:     make(map[DatasetID]map[authorHash]bool),
 	}
