@@ -37,8 +37,8 @@ type Config struct {
 
 	// How much of the log of each dataset is kept for peers that come back; 0 =
 	// replica.DefaultRetention.
-	HistoryAge  time.Duration
-	HistorySize uint64 // bytes
+	HistoryAge  time.Duration // at least a minute
+	HistorySize uint64        // bytes
 
 	ShutdownTimeout time.Duration
 	Version         string // of the build
@@ -73,14 +73,17 @@ func (c *Config) Validate() error {
 	if err := p2p.Reachability(c.Reachability).Check(); err != nil {
 		return err
 	}
-	if c.HistoryAge < 0 {
-		return fmt.Errorf("history-age: %v is negative", c.HistoryAge)
+	if c.HistoryAge != 0 && c.HistoryAge < minHistoryAge {
+		return fmt.Errorf("history-age: %v is too short, want at least %v: what is cut before peers have it costs them the whole state", c.HistoryAge, minHistoryAge)
 	}
 	if c.ShutdownTimeout < 0 {
 		return fmt.Errorf("shutdown-timeout: %v is negative", c.ShutdownTimeout)
 	}
 	return nil
 }
+
+// minHistoryAge is more than entries take to reach peers that are there.
+const minHistoryAge = time.Minute
 
 func (c *Config) file(name string) string { return filepath.Join(c.Data, name) }
 

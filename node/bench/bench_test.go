@@ -69,9 +69,6 @@ func TestScenarios(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			if s.Name == "reclaim" && testing.Short() {
-				t.Skip("waits for sweeps, which take long under the race detector; make test runs it")
-			}
 			p, ok := small[s.Name]
 			if s.Name == "text" {
 				p, ok = Params{File: writeTrace(t, "wörld", "wxrld")}, true

@@ -12,8 +12,9 @@ import (
 	"github.com/numax-mesh/numax/datastore"
 )
 
-// cutSoon keeps no more of a log than what is being written.
-var cutSoon = replica.Retention{Age: time.Nanosecond, Spare: -1, Every: time.Hour}
+// cutSoon keeps of a log what may still be under way to the other replica: an
+// entry that is cut before the other one has it costs it a whole state.
+var cutSoon = replica.Retention{Age: 500 * time.Millisecond, Spare: -1, Every: time.Hour}
 
 const (
 	reclaimFields = 100  // in a map
@@ -65,15 +66,6 @@ func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
 	r.work(p.Keys+p.Keys*(keepOneIn-1)/keepOneIn, time.Since(began))
 	before := a.store.Size()
 	began = time.Now()
-	// A sweep that finds nothing to drop yet is not repeated at once.
-	fields := uint64(p.Keys / 2 * (keepOneIn - 1) / keepOneIn)
-	if err := soon(ctx, func() (bool, error) {
-		a.Upkeep(ctx)
-		b.Upkeep(ctx)
-		return a.Stats().TombstonesDropped.Load() >= fields, nil
-	}); err != nil {
-		return nil, err
-	}
 	if err := settleDisk(ctx, a, b); err != nil {
 		return nil, err
 	}
@@ -100,23 +92,50 @@ func reclaim(ctx context.Context, dir string, p Params) (Result, error) {
 	return r, nil
 }
 
-// settleDisk does upkeep until there is nothing to do any more.
+// settleDisk does upkeep until the replicas are equal and there is nothing to do
+// any more: no removed field is remembered and no log is left.
 func settleDisk(ctx context.Context, all ...*bare) error {
-	for range 8 { // acks, what they make stable, acks of that, the sweep, the cut
+	err := soon(ctx, func() (bool, error) {
+		done := true
 		for _, x := range all {
-			if err := x.Sync(ctx); err != nil {
-				return err
-			}
 			x.Upkeep(ctx)
+			if err := x.Sync(ctx); err != nil {
+				return false, err
+			}
+			left, err := x.reclaimable()
+			if err != nil {
+				return false, err
+			}
+			done = done && !left && same(all[0], x)
 		}
-		if err := soon(ctx, func() (bool, error) { return len(all) < 2 || same(all[0], all[1]), nil }); err != nil {
-			return err
-		}
-		if err := all[0].store.Compact(nil); err != nil {
+		return done, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, x := range all {
+		if err := x.store.Compact(nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reclaimable reports whether an entry of a log or a removed field is on disk.
+func (b *bare) reclaimable() (left bool, err error) {
+	err = datastore.ScanPrefix(b.store, datastore.EntryPrefix(b.data.ID(), nil), func(_, _ []byte) bool {
+		left = true
+		return false
+	})
+	if left || err != nil {
+		return left, err
+	}
+	err = b.store.Scan(nil, nil, func(k, v []byte) bool {
+		f, _, slot, ok := datastore.SplitObjectKey(k)
+		left = ok && crdt.Family(f) == crdt.LWWMap && crdt.RowHasTombstone(crdt.LWWMap, slot, v)
+		return !left
+	})
+	return left, err
 }
 
 // sizeOnDisk is the size of a replica's store that is closed and opened again:
