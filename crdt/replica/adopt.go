@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
@@ -22,7 +23,11 @@ import (
 func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	d.mu.Lock()
 	logs, err := d.joinedLogs(j)
+	if err == nil {
+		err = d.checkStanding(j.state)
+	}
 	self, ours := d.self, d.durable[d.self]
+	given := d.givenUp(j)
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -42,14 +47,19 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 			b.Delete(datastore.AckKey(d.id, id[:]))
 		}
 	}
+	for a := range given {
+		if err := d.deleteFrom(&b, a, logs[a].have+1); err != nil {
+			return err
+		}
+	}
 	acks, _, err := readAcks(d.r.store, d.id, d.durable)
 	if err != nil {
 		return err
 	}
 	for a, k := range j.state.acks {
-		// An ack beyond the log that replaces a forked one would spoil every
-		// state that is made from here.
-		if have := acks[a]; have == nil || have.upto < k.upto || j.replace && d.hasFork(a) {
+		// An ack beyond the log that replaces one would spoil every state that is
+		// made from here.
+		if have := acks[a]; have == nil || have.upto < k.upto || given[a] {
 			id := a.Bytes()
 			b.Put(datastore.AckKey(d.id, id[:]), k.append(nil))
 		}
@@ -74,6 +84,9 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	}
 	d.r.stats.StatesJoined.Add(1)
 	d.use(j, logs)
+	if err := d.loadVouched(); err != nil {
+		return err
+	}
 	if err := d.replay(ctx); err != nil {
 		return err
 	}
@@ -83,16 +96,15 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 
 // joinedLogs is where every author's log is after the join. d.mu is held.
 func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
-	version := j.version()
+	version, given := j.version(), d.givenUp(j)
 	logs := make(map[crdt.Author]logState, len(version))
 	for a, l := range d.durable {
-		if j.replace && l.cut > version[a] && !d.isForked(a) {
+		if j.replace && l.cut > version[a] && !given[a] {
 			return nil, fmt.Errorf("dataset %q: %w", d.name, ErrBehind)
 		}
 		l.applied = min(version[a], l.have)
-		if l.applied < l.cut {
-			// A forked author that the other side has nothing of: nor have we, then.
-			l = logState{}
+		if given[a] {
+			l = logState{} // what the other side has of it is all we have, then
 		}
 		logs[a] = l
 	}
@@ -101,13 +113,33 @@ func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
 		if !known && len(logs) >= MaxDeps-1 {
 			return nil, fmt.Errorf("dataset %q: more than %d authors", d.name, MaxDeps)
 		}
-		if theirs.have > l.have || j.replace && d.isForked(a) {
+		if theirs.have > l.have {
 			l.logHead = logHead{have: theirs.have, head: theirs.head, cut: theirs.have, cutHead: theirs.head}
 			l.applied = theirs.have
 			logs[a] = l
 		}
 	}
 	return logs, nil
+}
+
+// givenUp are the authors whose log here is worth nothing beside the other side's:
+// those that forked, and those of whom we have more than stands. d.mu is held.
+func (d *Dataset) givenUp(j *join) map[crdt.Author]bool {
+	given := make(map[crdt.Author]bool)
+	for a, l := range d.durable {
+		given[a] = j.replace && (d.isForked(a) || a != d.self && l.have > d.stands(a))
+	}
+	maps.DeleteFunc(given, func(_ crdt.Author, is bool) bool { return !is })
+	return given
+}
+
+// deleteFrom deletes an author's entries from seq on.
+func (d *Dataset) deleteFrom(b *datastore.Batch, a crdt.Author, seq uint64) error {
+	id := a.Bytes()
+	return d.r.store.Scan(datastore.EntryKey(d.id, id[:], seq), datastore.After(datastore.EntryPrefix(d.id, id[:])), func(k, _ []byte) bool {
+		b.Delete(append([]byte(nil), k...))
+		return true
+	})
 }
 
 // parts reports whether a log of our author that another replica has is not the

@@ -75,7 +75,7 @@ func (s *session) onAsk(p []byte) error {
 		return err
 	}
 	d := s.r.dataset(id)
-	if d == nil || d.isBroken() {
+	if d == nil || !s.maySend(d) {
 		s.send(frame(frameDone, uvarint(ch)))
 		return nil
 	}
@@ -88,6 +88,17 @@ func (s *session) onAsk(p []byte) error {
 		return err
 	}
 	return s.begin(sv)
+}
+
+// maySend reports whether the peer can be sent our state of a dataset: it is whole,
+// and the peer may read it.
+func (s *session) maySend(d *Dataset) bool {
+	if s.r.mayRead != nil && !s.r.mayRead(s.peer) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.care.broken && !d.parked.isLocked() && !d.hasExcess()
 }
 
 // What Resync gets when no state comes.

@@ -294,6 +294,7 @@ func (d *Dataset) cut(b *datastore.Batch) *part {
 		for a := range d.news {
 			p.deps[a] = d.applied[a]
 		}
+		d.vouch(p.deps)
 		clear(d.news)
 		d.unacked = false
 		p.time = d.r.stamp()
@@ -381,10 +382,14 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 		return nil, err
 	}
 	codec, body := pack(plain, cut)
-	return sealEntry(r.key, Header{
+	h := Header{
 		Network: r.network, Dataset: p.d.id, Author: p.self, First: first, Count: count,
 		Prev: p.log.head, Time: p.time, Deps: p.deps, Codec: codec,
-	}, body)
+	}
+	if body, err = h.sealBody(r.keys, body); err != nil {
+		return nil, err
+	}
+	return sealEntry(r.key, h, body)
 }
 
 // rows adds the part's entries and version rows to the batch.

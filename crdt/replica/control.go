@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -73,13 +74,21 @@ func (d *Dataset) write(c control) error {
 	if d.isForked(d.self) {
 		return errRotating
 	}
+	if err := d.mayWrite(); err != nil {
+		return err
+	}
+	d.queueControl(c)
+	return nil
+}
+
+// queueControl is write with Replica.cut and d.mu held.
+func (d *Dataset) queueControl(c control) {
 	seq := d.applied[d.self] + 1
 	raw := c.encode()
 	d.applied[d.self] = seq
 	d.ops = append(d.ops, localOp{family: familyControl, op: crdt.Op{Seq: seq}, control: raw, size: len(raw)})
 	d.obey(d.self, c)
 	d.r.queue.push(len(raw), len(raw))
-	return nil
 }
 
 // control carries out a control op of another author. d.mu is held.
@@ -198,6 +207,7 @@ type Member struct {
 	Ops     uint64 // in its log, as far as it came here
 	Retired bool   // by Forget
 	Forked  bool   // it signed two logs; see Resync
+	Barred  bool   // the network does not let it write any more
 	// Ahead is how far its clock was ahead of ours, or behind if negative, when
 	// its last entry came by gossip; 0 if it was about right.
 	Ahead time.Duration
@@ -215,7 +225,8 @@ func (d *Dataset) Members() []Member {
 		}
 		h := hashAuthor(a)
 		all = append(all, Member{
-			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.forked[h] != nil, Ahead: d.clocks[a],
+			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.forked[h] != nil,
+			Barred: d.stands(a) != math.MaxUint64, Ahead: d.clocks[a],
 		})
 	}
 	return all

@@ -44,6 +44,11 @@ type Dataset struct {
 	forked  map[authorHash]*proof
 	retired map[authorHash]bool
 
+	// What deps of accepted entries cover; see standing.go. Unused if everybody
+	// may write.
+	vouched crdt.Version
+	excess  time.Time // since when the objects contain more than stands; zero: they do not
+
 	clocks map[crdt.Author]time.Duration // of those far from ours: how far ahead
 
 	parked  parked
@@ -141,6 +146,7 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		dead:    make(map[authorHash]summary),
 		forked:  make(map[authorHash]*proof),
 		retired: make(map[authorHash]bool),
+		vouched: make(crdt.Version),
 		clocks:  make(map[crdt.Author]time.Duration),
 		watches: make(map[*Watch]struct{}),
 		touched: make(map[crdt.Author]struct{}),
@@ -177,6 +183,9 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		if l.applied < l.have {
 			d.parked.stored(a)
 		}
+	}
+	if err := d.loadVouched(); err != nil {
+		return nil, err
 	}
 	if err := d.loadIntents(); err != nil {
 		return nil, err
@@ -240,6 +249,17 @@ func (d *Dataset) Version() crdt.Version {
 	v := make(crdt.Version, len(d.durable))
 	for a, l := range d.durable {
 		v[a] = l.have
+	}
+	return v
+}
+
+// Applied is what the objects durably contain: author → last seq.
+func (d *Dataset) Applied() crdt.Version {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := make(crdt.Version, len(d.durable))
+	for a, l := range d.durable {
+		v[a] = l.applied
 	}
 	return v
 }

@@ -221,7 +221,7 @@ func (h *Header) decode(b []byte) error {
 		return fmt.Errorf("%w: header: %w", ErrMalformed, r.err)
 	case len(r.b) != 0:
 		return fmt.Errorf("%w: %d bytes behind the header", ErrMalformed, len(r.b))
-	case len(h.KeyID) != 0 && len(h.KeyID) != 16:
+	case len(h.KeyID) != 0 && len(h.KeyID) != keyIDSize:
 		return fmt.Errorf("%w: key id of %d bytes", ErrMalformed, len(h.KeyID))
 	case h.First == 0 || h.Count == 0 || h.Count > MaxEntryOps || h.First+h.Count < h.First:
 		return fmt.Errorf("%w: ops %d+%d", ErrMalformed, h.First, h.Count)
@@ -233,15 +233,28 @@ func (h *Header) decode(b []byte) error {
 	return nil
 }
 
-// decodeBody makes e.groups available. A body that does not decode is the
-// author's own doing: the entry is malformed.
-func (e *Entry) decodeBody() error {
+// decodeBody makes e.groups available, unless the body is under a key that is
+// not in keys. A body that does not decode is the author's own doing: the entry
+// is malformed. Under a key not everybody can see that, so there the entry has no
+// ops.
+func (e *Entry) decodeBody(keys Keyring) error {
 	if e.groups != nil {
 		return nil
 	}
-	plain, err := unpack(e.Codec, e.body())
+	body, locked, err := e.openBody(keys)
+	if locked {
+		return nil
+	}
+	var plain []byte
+	if err == nil {
+		plain, err = unpack(e.Codec, body)
+	}
 	if err == nil {
 		e.groups, err = crdt.DecodeBody(plain, e.Author, e.First, e.Count, e.Time)
+	}
+	if err != nil && len(e.KeyID) > 0 {
+		e.groups = []crdt.Group{}
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%w: body: %w", ErrMalformed, err)

@@ -78,7 +78,7 @@ func (s *session) onWant(p []byte) error {
 		return nil
 	}
 	var sv *serve
-	if d.below(w.version) && !d.isBroken() {
+	if d.below(w.version) && s.maySend(d) {
 		sv, err = d.newStateServe(w.channel, w.credit)
 	}
 	if sv == nil && (err == nil || errors.Is(err, ErrBusy)) {

@@ -50,7 +50,7 @@ func TestGoldenEntry(t *testing.T) {
 	if id := hex.EncodeToString(old.ID[:]); id != lines[1] {
 		t.Errorf("id %s, want %s", id, lines[1])
 	}
-	if err := old.decodeBody(); err != nil {
+	if err := old.decodeBody(nil); err != nil {
 		t.Fatal(err)
 	}
 	if got != string(want) {
@@ -77,7 +77,7 @@ func FuzzParseEntry(f *testing.F) {
 			t.Errorf("a header with two spellings:\n%x\n%x", header, again)
 		}
 		if !headOnly {
-			_ = e.decodeBody()
+			_ = e.decodeBody(nil)
 		}
 		if _, err := parseGossip(append([]byte{gossipEntry}, b...)); err == nil && headOnly {
 			t.Log("an entry with an empty body")

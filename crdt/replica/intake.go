@@ -140,8 +140,8 @@ func (s *session) check(p []byte) (c checked) {
 		c.header = header
 		return c
 	}
-	if c.err = c.e.verify(header); c.err == nil && len(c.e.KeyID) == 0 {
-		c.err = c.e.decodeBody()
+	if c.err = c.e.verify(header); c.err == nil {
+		c.err = c.e.decodeBody(s.r.keys)
 	}
 	return c
 }

@@ -79,7 +79,10 @@ func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
 		err = r.admit(dataset, e)
 	}
 	if err == nil && !e.headOnly {
-		err = e.decodeBody()
+		err = e.decodeBody(r.keys)
+	}
+	if err == nil && !r.mayStand(e) {
+		err = errForeign
 	}
 	switch {
 	case errors.Is(err, errForeign):
@@ -106,8 +109,8 @@ func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 	if d.knows(e) {
 		return LearnedNothing, nil
 	}
-	if !e.headOnly && len(e.KeyID) == 0 {
-		if err := e.decodeBody(); err != nil {
+	if !e.headOnly {
+		if err := e.decodeBody(d.r.keys); err != nil {
 			return LearnedNothing, err
 		}
 	}
@@ -142,6 +145,7 @@ func (d *Dataset) knows(e *Entry) bool {
 //	firstSeq ≤ have       known, or a fork
 //	firstSeq = have+1     fits, if prev is the head
 //	firstSeq > have+1     a gap: parked
+//	lastSeq > stands      of an author that may not write: kept out
 func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 	d.r.cut.RLock()
 	defer d.r.cut.RUnlock()
@@ -166,6 +170,9 @@ func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 				return got, next
 			}
 			return got, nil
+		case next.Last() > d.stands(e.Author):
+			d.r.stats.Ignored.Add(1)
+			return got, nil
 		case next.First > l.have+1, next.headOnly:
 			if !next.headOnly {
 				d.parked.putAhead(next)
@@ -189,9 +196,8 @@ func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 		d.logs[e.Author] = l
 		d.learned = append(d.learned, next)
 		d.touched[e.Author] = struct{}{}
-		if len(next.KeyID) == 0 {
-			d.parked.push(next)
-		}
+		d.parked.push(next)
+		d.vouch(next.Deps)
 		d.r.queue.push(len(next.raw), len(next.raw))
 		d.r.stats.EntriesRemote.Add(1)
 		got = LearnedNews
@@ -223,7 +229,7 @@ func (d *Dataset) applySpilled() {
 	d.mu.Lock()
 	spilled := false
 	for _, w := range d.parked.waiting {
-		spilled = spilled || w.spilled && len(w.entries) == 0
+		spilled = spilled || w.spilled && len(w.entries) == 0 && !w.locked
 	}
 	d.mu.Unlock()
 	if spilled {
@@ -236,6 +242,9 @@ func (d *Dataset) nextReady() (*Entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for a, w := range d.parked.waiting {
+		if w.locked {
+			continue
+		}
 		if len(w.entries) == 0 {
 			if err := d.refill(a, w); err != nil {
 				return nil, err
@@ -279,10 +288,14 @@ func (d *Dataset) refill(a crdt.Author, w *waiting) error {
 		func(_, v []byte) bool {
 			e, _, err := splitEntry(append([]byte(nil), v...), false)
 			if err == nil {
-				err = e.decodeBody()
+				err = e.decodeBody(d.r.keys)
 			}
 			if err != nil {
 				bad = fmt.Errorf("entry of %s: %w: %w", a, err, datastore.ErrDamaged)
+				return false
+			}
+			if e.locked() {
+				w.locked = len(w.entries) == 0
 				return false
 			}
 			w.entries = append(w.entries, e)

@@ -68,6 +68,9 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 	case d.isForked(d.self):
 		return crdt.Dot{}, errRotating
 	}
+	if err := d.mayWrite(); err != nil {
+		return crdt.Dot{}, err
+	}
 	now.Author = d.self
 	op, ok := make(o.state, now)
 	if !ok {

@@ -23,6 +23,7 @@ type parked struct {
 type waiting struct {
 	entries []*Entry
 	spilled bool // the log goes on behind entries
+	locked  bool // with an entry under a key that we do not have; entries is empty
 }
 
 func (p *parked) init() {
@@ -78,11 +79,39 @@ func (p *parked) push(e *Entry) {
 		w = &waiting{}
 		p.waiting[e.Author] = w
 	}
-	if w.spilled {
+	if w.spilled || e.locked() {
+		w.spilled = true
 		return // it will be read back after those before it
 	}
 	w.entries = append(w.entries, e)
 	p.bytes += len(e.raw)
+}
+
+// unlock is for when there are other keys.
+func (p *parked) unlock() {
+	for _, w := range p.waiting {
+		w.locked = false
+	}
+}
+
+// isLocked reports whether some of the log is under a key that we do not have.
+func (p *parked) isLocked() bool {
+	for _, w := range p.waiting {
+		if w.locked {
+			return true
+		}
+	}
+	return false
+}
+
+// forget lets go of what waits of an author's log.
+func (p *parked) forget(a crdt.Author) {
+	if w := p.waiting[a]; w != nil {
+		for _, e := range w.entries {
+			p.bytes -= len(e.raw)
+		}
+		delete(p.waiting, a)
+	}
 }
 
 // pop forgets the author's first waiting entry, which has been applied.

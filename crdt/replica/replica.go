@@ -42,6 +42,16 @@ type Options struct {
 	Now       func() time.Time // default time.Now
 	Log       *slog.Logger     // default: discard
 	Retention Retention
+
+	// Authorize says up to which op an author's log is taken in a dataset;
+	// math.MaxUint64 for one that may write. nil: everybody may. Called with locks
+	// held: it must be fast, and not call back. See Reauthorize.
+	Authorize func(DatasetID, crdt.Author) uint64
+	// Keys are those of the bodies; nil: bodies are not encrypted.
+	Keys Keyring
+	// MayRead says which peers may be sent whole states, which are not encrypted;
+	// nil: all.
+	MayRead func(peer string) bool
 }
 
 // Replica is this node's copy of all its datasets. Its methods may be called
@@ -55,6 +65,9 @@ type Replica struct {
 	log       *slog.Logger
 	stats     Stats
 	retention Retention
+	authorize func(DatasetID, crdt.Author) uint64
+	keys      Keyring
+	mayRead   func(peer string) bool
 	// tending is held by a pass of upkeep, and while a join begins or is adopted:
 	// none of them sees the other half done. Taken before cut.
 	tending gate
@@ -99,11 +112,12 @@ func Open(o Options) (*Replica, error) {
 	r := &Replica{
 		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
 		tending: make(gate, 1), retention: o.Retention.orDefault(), exclusive: make(chan exclusive), checking: make(chan struct{}, runtime.GOMAXPROCS(0)), tidy: make(chan struct{}, 1),
-		datasets: make(map[DatasetID]*Dataset),
-		sessions: make(map[string]*session),
-		dials:    make(map[string]*dial),
-		gaps:     make(chan gap, maxGaps),
-		kick:     make(chan struct{}, 1),
+		datasets:  make(map[DatasetID]*Dataset),
+		sessions:  make(map[string]*session),
+		dials:     make(map[string]*dial),
+		authorize: o.Authorize, keys: o.Keys, mayRead: o.MayRead,
+		gaps: make(chan gap, maxGaps),
+		kick: make(chan struct{}, 1),
 	}
 	r.queue.init()
 	r.kv.init(r)

@@ -156,6 +156,7 @@ func (d *Dataset) upkeep(ctx context.Context) error {
 	if err := d.survey(); err != nil {
 		return err
 	}
+	d.giveUpExcess()
 	logs, moved := d.endEpoch()
 	if !moved {
 		return nil
@@ -259,7 +260,7 @@ func (d *Dataset) advance(acks map[crdt.Author]*ack, logs map[crdt.Author]logSta
 	defer d.mu.Unlock()
 	counts := func(a crdt.Author) bool {
 		h := hashAuthor(a)
-		return logs[a].have > 0 && !d.retired[h] && d.forked[h] == nil
+		return logs[a].have > 0 && !d.retired[h] && d.forked[h] == nil && !d.isBarred(a)
 	}
 	us := &ack{applied: make(crdt.Version, len(logs))}
 	for a, l := range logs {
@@ -295,7 +296,7 @@ func (d *Dataset) advance(acks map[crdt.Author]*ack, logs map[crdt.Author]logSta
 // that there is a replica to wait for.
 func (d *Dataset) acknowledge(claim summary) error {
 	d.mu.Lock()
-	due := claim != nil || d.unacked && (d.tombs || d.logs[d.self].have == 0)
+	due := (claim != nil || d.unacked && (d.tombs || d.logs[d.self].have == 0)) && d.mayWrite() == nil
 	d.mu.Unlock()
 	if !due {
 		return nil

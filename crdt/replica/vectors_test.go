@@ -45,7 +45,7 @@ func allVectors(t testing.TB) []vectors {
 		{"entry", func(b []byte) error {
 			e, err := parseEntry(b, false)
 			if err == nil {
-				err = e.decodeBody()
+				err = e.decodeBody(nil)
 			}
 			return err
 		}, [][]byte{e1.raw, e2.raw}, map[string][]byte{

@@ -31,6 +31,8 @@ const inboxSize = 4096
 type Net struct {
 	// Retention is that of the nodes that are started from now on.
 	Retention replica.Retention
+	// Change is what else is special about them; nil: nothing.
+	Change func(name string, o *replica.Options)
 
 	t testing.TB
 

@@ -89,11 +89,14 @@ func (x *Node) Start() {
 	if x.Store, err = datastore.Open(x.dir, x.opt); err != nil {
 		t.Fatal(err)
 	}
-	x.Replica, err = replica.Open(replica.Options{
+	o := replica.Options{
 		Store: x.Store, Key: Key(x.key), Network: replica.OpenNetwork(NetworkName), Mesh: end{x.net, x},
 		Retention: x.net.Retention,
-	})
-	if err != nil {
+	}
+	if x.net.Change != nil {
+		x.net.Change(x.Name, &o)
+	}
+	if x.Replica, err = replica.Open(o); err != nil {
 		t.Fatal(err)
 	}
 	if x.D, err = x.Replica.Dataset(DatasetName); err != nil {

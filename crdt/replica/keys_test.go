@@ -1,0 +1,173 @@
+package replica_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/crdt/replica/replicatest"
+	"github.com/numax-mesh/numax/datastore"
+)
+
+// ring is a node's keys, the last one current.
+type ring struct {
+	mu  sync.Mutex
+	ids []replica.KeyID
+}
+
+func (r *ring) give(keys ...byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range keys {
+		r.ids = append(r.ids, replica.KeyID{k})
+	}
+}
+
+func aead(id replica.KeyID) cipher.AEAD {
+	block, _ := aes.NewCipher(id[:])
+	key, _ := cipher.NewGCMWithNonceSize(block, 24)
+	return key
+}
+
+func (r *ring) Current() (replica.KeyID, cipher.AEAD) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ids) == 0 {
+		return replica.KeyID{}, nil
+	}
+	id := r.ids[len(r.ids)-1]
+	return id, aead(id)
+}
+
+func (r *ring) Find(id replica.KeyID) cipher.AEAD {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, x := range r.ids {
+		if x == id {
+			return aead(x)
+		}
+	}
+	return nil
+}
+
+// private starts a mesh of nodes with keyrings; those without a key are relays.
+func private(t *testing.T, rings map[string]*ring) *replicatest.Net {
+	n := replicatest.New(t, 1)
+	n.Change = func(name string, o *replica.Options) {
+		o.Keys = rings[name]
+		o.MayRead = func(peer string) bool { _, key := rings[peer].Current(); return key != nil }
+	}
+	return n
+}
+
+// onDisk reports whether a node's store has the bytes anywhere.
+func onDisk(t *testing.T, x *replicatest.Node, secret string) (found bool) {
+	t.Helper()
+	x.Sync()
+	if err := x.Store.Scan(nil, nil, func(k, v []byte) bool {
+		found = bytes.Contains(k, []byte(secret)) || bytes.Contains(v, []byte(secret))
+		return !found
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// What a register's value, or that there is none, looks like.
+func shown(value string) string { return fmt.Sprintf("%q true", value) }
+
+const unset = `"" false`
+
+const secret = "what nobody else may read"
+
+// A relay stores and forwards what it cannot read, also to members that only it
+// can reach, and after a restart.
+func TestRelayCannotRead(t *testing.T) {
+	rings := map[string]*ring{"a": {}, "b": {}, "relay": {}}
+	rings["a"].give(1)
+	rings["b"].give(1)
+	n := private(t, rings)
+	a, relay := n.Start("a"), n.Start("relay")
+	a.Set(secret, []byte(secret))
+	a.Sync()
+	n.Wait("the relay to have the log", func() bool { return replicatest.Same(a, relay) })
+	a.Crash()
+	relay.Stop()
+	relay.Start()
+	b := n.Start("b")
+	n.Wait("a member to read it", func() bool { return b.Show(crdt.LWWRegister, secret) == shown(secret) })
+	if onDisk(t, relay, secret) {
+		t.Error("the relay has it in the clear")
+	}
+	wantShow(t, relay, crdt.LWWRegister, secret, unset)
+	_, err := relay.D.Update(context.Background(), crdt.GCounter, "k", func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
+		return o.(*crdt.GCounterState).Inc(now.Author, 1), true
+	})
+	if !errors.Is(err, replica.ErrNoKey) {
+		t.Errorf("a relay writes: %v, want %v", err, replica.ErrNoKey)
+	}
+}
+
+// A relay that comes after the log was cut is not given the state.
+func TestRelayGetsNoState(t *testing.T) {
+	rings := map[string]*ring{"a": {}, "b": {}, "relay": {}}
+	rings["a"].give(1)
+	rings["b"].give(1)
+	n := private(t, rings)
+	n.Retention = replica.Retention{Age: time.Nanosecond, Spare: -1, Every: time.Hour}
+	a := n.Start("a")
+	a.Set(secret, []byte(secret))
+	a.Sync()
+	upkeep(a, a, a)
+	a.Set("later", []byte("value"))
+	relay := n.Start("relay")
+	n.Wait("an exchange", func() bool { return relay.Replica.Stats().Repairs.Load() > 0 })
+	b := n.Start("b")
+	n.Wait("a member to get the state", func() bool { return b.Show(crdt.LWWRegister, secret) == shown(secret) })
+	if onDisk(t, relay, secret) || relay.Replica.Stats().StatesJoined.Load() > 0 {
+		t.Error("the relay was given the state")
+	}
+}
+
+// Entries wait for their key, and those behind them with them.
+func TestKeyComesLater(t *testing.T) {
+	rings := map[string]*ring{"a": {}, "b": {}}
+	rings["a"].give(1)
+	rings["b"].give(1)
+	n := private(t, rings)
+	a, b := n.Start("a"), n.Start("b")
+	a.Set("before", []byte("1"))
+	n.Wait("an entry under the first key", func() bool { return b.Show(crdt.LWWRegister, "before") == shown("1") })
+	rings["a"].give(2)
+	a.Set("after", []byte("2"))
+	a.Sync()
+	n.Wait("an entry under the second", func() bool { return replicatest.Same(a, b) })
+	wantShow(t, b, crdt.LWWRegister, "after", unset)
+	rings["b"].give(2)
+	if err := b.Replica.Reauthorize(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	wantShow(t, b, crdt.LWWRegister, "after", shown("2"))
+	b.Set("back", []byte("3"))
+	n.Wait("an answer", func() bool { return a.Show(crdt.LWWRegister, "back") == shown("3") })
+	for _, x := range []*replicatest.Node{a, b} {
+		found := false
+		if err := datastore.ScanPrefix(x.Store, []byte("e"), func(_, v []byte) bool {
+			found = found || bytes.Contains(v, []byte("after"))
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if found {
+			t.Errorf("%s has an entry in the clear in its log", x.Name)
+		}
+	}
+}
