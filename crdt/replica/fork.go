@@ -311,12 +311,6 @@ func (s *session) sendProofs(d *Dataset, theirs summary) {
 	}
 }
 
-func (d *Dataset) hasFork(a crdt.Author) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.isForked(a)
-}
-
 // isForked reports whether there is a proof against the author. d.mu is held.
 func (d *Dataset) isForked(a crdt.Author) bool {
 	return len(d.forked) > 0 && d.forked[hashAuthor(a)] != nil
