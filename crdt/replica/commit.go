@@ -58,8 +58,13 @@ type load struct {
 }
 
 const (
-	busyOps     = 64  // in one commit
-	busyEntries = 400 // a second, of all authors
+	busyOps = 64 // in one commit: the longest window
+
+	// Of entries of all authors, a second: up to calm the shortest window, from
+	// busy on the longest. Every entry is verified, stored and passed on by every
+	// node, so together the nodes write no more of them than small machines bear.
+	calmEntries = 200
+	busyEntries = 250
 )
 
 func (l *load) note(now time.Time, ops, entries int) {
@@ -70,10 +75,11 @@ func (l *load) note(now time.Time, ops, entries int) {
 }
 
 func (l *load) window() time.Duration {
-	if l.ops > busyOps || l.entries > busyEntries {
+	if l.ops > busyOps {
 		return maxWindow
 	}
-	return minWindow
+	share := (l.entries - calmEntries) / (busyEntries - calmEntries)
+	return minWindow + time.Duration(min(max(share, 0), 1)*float64(maxWindow-minWindow))
 }
 
 // gather waits until the window is over, or full, or somebody needs the disk.

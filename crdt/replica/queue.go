@@ -19,7 +19,7 @@ const (
 // The window in which changes gather into one entry and one fsync.
 const (
 	minWindow  = 2 * time.Millisecond
-	maxWindow  = 20 * time.Millisecond
+	maxWindow  = 40 * time.Millisecond
 	fullWindow = 64 << 10 // bytes of entries that end the window at once
 )
 
