@@ -54,7 +54,7 @@ func newPubSub(ctx context.Context, h *Host) (*pubsub.PubSub, error) {
 	// A small mesh degree: in meshes of up to ten nodes the default sends
 	// every message nearly to everybody, several times over.
 	params.D, params.Dlo, params.Dhi, params.Dout, params.Dscore = 4, 3, 5, 1, 1
-	return pubsub.NewGossipSub(ctx, h.host,
+	return pubsub.NewGossipSub(ctx, view{h.host, h, h.greeted},
 		pubsub.WithGossipSubParams(params),
 		// Entries carry their author's signature; signing again costs a
 		// factor of five to eight.
@@ -72,6 +72,14 @@ func newPubSub(ctx context.Context, h *Host) (*pubsub.PubSub, error) {
 		pubsub.WithPeerScore(scoreParams(), scoreThresholds()),
 		pubsub.WithRawTracer(h.drops),
 	)
+}
+
+// greeted has gossip open its own stream to a member that opened one to us: it
+// may have refused ours until now, and gossip tries four times.
+func (h *Host) greeted(id peer.ID) {
+	if h.closed() {
+		h.retell(id)
+	}
 }
 
 // messageID is what a message is known by: its topic and its bytes. Without the

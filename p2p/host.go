@@ -41,8 +41,9 @@ type Config struct {
 	// Reachability says whether others can connect to this node from outside its
 	// LAN; Auto finds out.
 	Reachability Reachability
-	// Admit says who may use this node as a relay; nil: the nodes of its network.
-	Admit func(peer string) bool
+	// Admitted says who is a member of a closed network; nil: it is open. It is
+	// asked often, concurrently, and must not block. See Readmit.
+	Admitted func(peer string) bool
 
 	firewall func(peer.ID, ma.Multiaddr) bool // of tests on loopback: what passes
 }
@@ -65,13 +66,14 @@ type Host struct {
 	bootstrap *bootstrap
 	relays    *reservations
 	public    *role
+	admission *admission
 	loopback  bool
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 
 	mu      sync.Mutex // guards the field below, and that nobody begins to serve after Close
-	changed func()
+	changed []func()
 }
 
 // New opens the listeners. Run finds peers; Close ends everything.
@@ -101,16 +103,18 @@ func New(cfg Config) (_ *Host, err error) {
 		return nil, err
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.admission = newAdmission(h)
 	if h.pubsub, err = newPubSub(h.ctx, h); err != nil {
 		h.cancel()
 		_ = h.host.Close()
 		return nil, fmt.Errorf("p2p: gossip: %w", err)
 	}
 	h.host.SetStreamHandler(h.marker(), func(s network.Stream) { _ = s.Close() })
-	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.dropSuperseded})
 	h.known = newKnown(h)
 	h.known.setBootstrap(h.bootstrap.peers())
 	h.relays = newReservations(h)
+	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.admission.connected})
+	h.host.Network().Notify(&network.NotifyBundle{ConnectedF: h.dropSuperseded})
 	h.public = newRole(h)
 	return h, nil
 }
@@ -141,6 +145,7 @@ type Peer struct {
 	ID      string
 	Addr    string        // of one connection, a direct one if there is one
 	Relayed bool          // it goes through another node
+	Member  bool          // it is admitted
 	RTT     time.Duration // 0 = not measured
 }
 
@@ -148,7 +153,7 @@ type Peer struct {
 func (h *Host) Connected() []Peer {
 	var peers []Peer
 	for _, id := range h.host.Network().Peers() {
-		p := Peer{ID: id.String(), RTT: h.host.Peerstore().LatencyEWMA(id)}
+		p := Peer{ID: id.String(), Member: h.admitted(id), RTT: h.host.Peerstore().LatencyEWMA(id)}
 		for _, c := range h.host.Network().ConnsToPeer(id) {
 			if direct := !relayed(c.RemoteMultiaddr()); p.Addr == "" || direct {
 				p.Addr, p.Relayed = c.RemoteMultiaddr().String(), !direct
@@ -183,6 +188,7 @@ func (h *Host) Run(ctx context.Context) error {
 	defer wg.Wait()
 	wg.Go(func() { h.known.run(ctx) })
 	wg.Go(func() { h.follow(ctx) })
+	wg.Go(func() { h.admission.run(ctx) })
 	wg.Go(func() { h.public.run(ctx) })
 	wg.Go(func() { h.relays.run(ctx) })
 	wg.Go(func() { h.runBootstrap(ctx) })
@@ -242,10 +248,10 @@ func (h *Host) follow(ctx context.Context) {
 
 func (h *Host) peersChanged() {
 	h.mu.Lock()
-	changed := h.changed
+	changed := slices.Clone(h.changed)
 	h.mu.Unlock()
-	if changed != nil {
-		changed()
+	for _, f := range changed {
+		f()
 	}
 }
 
@@ -255,20 +261,51 @@ type Stream struct{ network.Stream }
 // Close implements io.Closer.
 func (s Stream) Close() error { return s.Reset() }
 
-// Handle serves a stream protocol. serve must close the stream and return when
-// ctx, which ends with the host, is done. changed is called, without blocking,
-// whenever PeersOf may have changed.
-func (h *Host) Handle(proto string, serve func(ctx context.Context, peer string, s io.ReadWriteCloser), changed func()) {
-	h.mu.Lock()
-	h.changed = changed
-	h.mu.Unlock()
-	h.host.SetStreamHandler(protocol.ID(proto), func(s network.Stream) {
+// Serve serves a stream of a peer. It must close the stream and return when ctx,
+// which ends with the host, is done.
+type Serve func(ctx context.Context, peer string, s io.ReadWriteCloser)
+
+// Handle serves a stream protocol to members. changed, which may be nil, is
+// called whenever PeersOf may have changed, and must not block.
+func (h *Host) Handle(proto string, serve Serve, changed func()) {
+	h.handle(protocol.ID(proto), func(s network.Stream) {
+		if id := s.Conn().RemotePeer(); h.admitted(id) {
+			serve(h.ctx, id.String(), Stream{s})
+		} else {
+			_ = s.Reset()
+		}
+	}, changed)
+}
+
+// HandleAny is Handle for strangers too: for the protocol by which one becomes a
+// member.
+func (h *Host) HandleAny(proto string, serve Serve, changed func()) {
+	h.admission.open(protocol.ID(proto))
+	h.handle(protocol.ID(proto), func(s network.Stream) {
+		id := s.Conn().RemotePeer()
+		done, ok := h.admission.enter(id)
+		if !ok {
+			_ = s.Reset()
+			return
+		}
+		defer done()
+		serve(h.ctx, id.String(), Stream{s})
+	}, changed)
+}
+
+func (h *Host) handle(proto protocol.ID, serve network.StreamHandler, changed func()) {
+	if changed != nil {
+		h.mu.Lock()
+		h.changed = append(h.changed, changed)
+		h.mu.Unlock()
+	}
+	h.host.SetStreamHandler(proto, func(s network.Stream) {
 		if !h.begin() {
 			_ = s.Reset()
 			return
 		}
 		defer h.wg.Done()
-		serve(h.ctx, s.Conn().RemotePeer().String(), Stream{s})
+		serve(s)
 	})
 }
 
@@ -284,10 +321,15 @@ func (h *Host) begin() bool {
 	return true
 }
 
-// PeersOf are the connected peers that speak the protocol.
+// PeersOf are the connected peers that speak the protocol; strangers only if it
+// is one of HandleAny.
 func (h *Host) PeersOf(proto string) []string {
+	peers := h.members()
+	if h.admission.forAnyone(protocol.ID(proto)) {
+		peers = h.host.Network().Peers()
+	}
 	var ids []string
-	for _, id := range h.host.Network().Peers() {
+	for _, id := range peers {
 		if got, err := h.host.Peerstore().SupportsProtocols(id, protocol.ID(proto)); err == nil && len(got) > 0 {
 			ids = append(ids, id.String())
 		}
@@ -295,11 +337,15 @@ func (h *Host) PeersOf(proto string) []string {
 	return ids
 }
 
-// Open opens a stream to a connected peer, relayed or not.
+// Open opens a stream to a connected peer, relayed or not. The error is
+// ErrNotMember if it is a stranger and the protocol none of HandleAny.
 func (h *Host) Open(ctx context.Context, peerID, proto string) (io.ReadWriteCloser, error) {
 	id, err := peer.Decode(peerID)
 	if err != nil {
 		return nil, fmt.Errorf("p2p: open stream: %w", err)
+	}
+	if !h.admitted(id) && !h.admission.forAnyone(protocol.ID(proto)) {
+		return nil, fmt.Errorf("p2p: open stream to %s: %w", peerID, ErrNotMember)
 	}
 	// A peer that is reached through a relay with limits is served as well as it
 	// can be.

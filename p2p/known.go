@@ -164,8 +164,21 @@ func (k *known) save() {
 	}
 }
 
-// met notes a peer that connected and said where it listens.
+// forget drops a peer, unless the user named it.
+func (k *known) forget(id peer.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p := k.peers[id]; p != nil && p.bootstrap == nil {
+		delete(k.peers, id)
+		k.dirty = true
+	}
+}
+
+// met notes a member that connected and said where it listens.
 func (k *known) met(id peer.ID) {
+	if !k.h.admitted(id) {
+		return
+	}
 	var addrs []string
 	note := func(a ma.Multiaddr) {
 		if s := a.String(); len(addrs) < maxKnownAddr && !slices.Contains(addrs, s) {

@@ -93,4 +93,4 @@ func (h *Host) resourceLimits() (network.ResourceManager, error) {
 
 // full reports whether the node has the connections it looks for: others may
 // still come.
-func (h *Host) full() bool { return len(h.host.Network().Peers()) >= lowConns }
+func (h *Host) full() bool { return len(h.members()) >= lowConns }

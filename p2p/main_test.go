@@ -130,3 +130,13 @@ func (b book) Put(ctx context.Context, key ds.Key, value []byte) error {
 	defer b.mu.Unlock()
 	return b.rows.Put(ctx, key, value)
 }
+
+// peerInfo is where a host is.
+func peerInfo(t *testing.T, h *Host) peer.AddrInfo {
+	t.Helper()
+	info, err := ParsePeer(h.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}

@@ -47,22 +47,23 @@ func (h *Host) newRelay() (*relay.Relay, error) {
 		}))
 }
 
-// relayACL lets the nodes of this network use the relay.
+// relayACL lets members have a place at the relay. A stranger of this network
+// may reach one: where else would it become a member?
 type relayACL struct{ h *Host }
 
 // AllowReserve implements relay.ACLFilter.
-func (a relayACL) AllowReserve(id peer.ID, _ ma.Multiaddr) bool { return a.h.admits(id) }
+func (a relayACL) AllowReserve(id peer.ID, _ ma.Multiaddr) bool { return a.member(id) }
 
 // AllowConnect implements relay.ACLFilter.
 func (a relayACL) AllowConnect(from peer.ID, _ ma.Multiaddr, to peer.ID) bool {
-	return a.h.admits(from) && a.h.admits(to)
+	return a.member(to) && (a.member(from) || a.h.ours(from))
 }
 
-func (h *Host) admits(id peer.ID) bool {
-	if h.cfg.Admit != nil {
-		return h.cfg.Admit(id.String())
+func (a relayACL) member(id peer.ID) bool {
+	if a.h.closed() {
+		return a.h.admitted(id)
 	}
-	return h.ours(id)
+	return a.h.ours(id)
 }
 
 // marker is the protocol that every node of this network speaks, and no other.

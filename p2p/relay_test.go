@@ -113,7 +113,7 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
-// A relay serves its network and who its Admit lets in, nobody else.
+// A relay serves its network, or the members alone if that is closed.
 func TestRelayAdmits(t *testing.T) {
 	t.Parallel()
 	admitted := open(t, "admitted", Config{Tag: "other"})
@@ -125,10 +125,10 @@ func TestRelayAdmits(t *testing.T) {
 	}{
 		{"a node of the network", open(t, "member", Config{}), nil, true},
 		{"a stranger", open(t, "stranger", Config{Tag: "other"}), nil, false},
-		{"a stranger that Admit knows", admitted, func(id string) bool { return id == admitted.ID() }, true},
-		{"a node that Admit refuses", open(t, "refused", Config{}), func(string) bool { return false }, false},
+		{"a member that does not say so", admitted, func(id string) bool { return id == admitted.ID() }, true},
+		{"a node that is no member", open(t, "refused", Config{}), func(string) bool { return false }, false},
 	} {
-		r := open(t, c.name, Config{Reachability: Public, Admit: c.admit})
+		r := open(t, c.name, Config{Reachability: Public, Admitted: c.admit})
 		connect(t, c.node, r)
 		_, err := client.Reserve(t.Context(), c.node.host, peer.AddrInfo{ID: peerOf(t, r)})
 		if (err == nil) != c.want {

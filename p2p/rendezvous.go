@@ -73,7 +73,7 @@ func (h *Host) meet(ctx context.Context, key cid.Cid, public bool, changed <-cha
 	if public {
 		mode = dht.ModeServer
 	}
-	d, err := dht.New(h.host,
+	d, err := dht.New(view{Host: h.host, h: h},
 		dht.Mode(mode),
 		dht.ProtocolPrefix(protocol.ID("/numax/"+h.cfg.Tag)),
 		dht.DisableValues(),
