@@ -8,7 +8,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 )
 
 // A peer that vanished without a word (its power, our network) stays connected
@@ -67,7 +66,7 @@ func (h *Host) dropDead(ctx context.Context, peers []peer.ID) {
 	var wg sync.WaitGroup
 	for _, id := range peers {
 		wg.Go(func() {
-			if err := h.ping(ctx, id); err != nil && ctx.Err() == nil {
+			if _, err := h.ping(ctx, id); err != nil && ctx.Err() == nil {
 				h.log.Debug("a peer does not answer; connecting anew", "peer", id, "err", err)
 				_ = h.host.Network().ClosePeer(id)
 				h.known.soon(id)
@@ -75,19 +74,4 @@ func (h *Host) dropDead(ctx context.Context, peers []peer.ID) {
 		})
 	}
 	wg.Wait()
-}
-
-// ping waits until the peer answers.
-func (h *Host) ping(ctx context.Context, id peer.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, aliveTime)
-	defer cancel()
-	select {
-	case got, ok := <-ping.Ping(ctx, h.host, id):
-		if !ok {
-			return ctx.Err()
-		}
-		return got.Error
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -165,31 +165,65 @@ func parseSources(file string, b []byte) ([]source, error) {
 
 // bootstrap is what the sources say.
 type bootstrap struct {
+	mu      sync.Mutex // guards the fields below
 	sources []source
-
-	mu   sync.Mutex // guards said
-	said map[string][]peer.AddrInfo
+	said    map[string][]peer.AddrInfo
+	changed chan struct{} // closed and replaced when there are other sources
 }
 
-// parseBootstrap reads everything but DNS names: a node must start offline.
 func parseBootstrap(values []string) (*bootstrap, error) {
-	b := &bootstrap{said: make(map[string][]peer.AddrInfo)}
+	b := &bootstrap{changed: make(chan struct{})}
+	return b, b.set(values)
+}
+
+// set takes other sources, and reads everything but DNS names: a node must start
+// offline.
+func (b *bootstrap) set(values []string) error {
+	var sources []source
+	said := make(map[string][]peer.AddrInfo)
 	for _, v := range values {
 		s, err := parseSource(v, true)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		b.sources = append(b.sources, s)
+		sources = append(sources, s)
 		switch {
 		case s.file != "":
-			if b.said[s.text], err = readFixed(s.file); err != nil {
-				return nil, err
+			if said[s.text], err = readFixed(s.file); err != nil {
+				return err
 			}
 		case s.name == "":
-			b.said[s.text] = []peer.AddrInfo{s.info}
+			said[s.text] = []peer.AddrInfo{s.info}
 		}
 	}
-	return b, nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for text, infos := range b.said {
+		if said[text] == nil && slices.ContainsFunc(sources, func(s source) bool { return s.text == text }) {
+			said[text] = infos // a name; what it said last holds
+		}
+	}
+	b.sources, b.said = sources, said
+	close(b.changed)
+	b.changed = make(chan struct{})
+	return nil
+}
+
+// now are the sources, and a channel that closes when there are others.
+func (b *bootstrap) now() ([]source, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sources, b.changed
+}
+
+// SetBootstrap says anew where to begin, as Config.Bootstrap did. On an error all
+// is as it was.
+func (h *Host) SetBootstrap(values []string) error {
+	if err := h.bootstrap.set(values); err != nil {
+		return err
+	}
+	h.known.setBootstrap(h.bootstrap.peers())
+	return nil
 }
 
 // readFixed are the addresses in a file, without its names.
@@ -203,9 +237,6 @@ func readFixed(file string) ([]peer.AddrInfo, error) {
 	}
 	return infos, err
 }
-
-// used reports whether the user said where to begin.
-func (b *bootstrap) used() bool { return len(b.sources) > 0 }
 
 // peers are the peers of all sources, by id.
 func (b *bootstrap) peers() map[peer.ID][]ma.Multiaddr {
@@ -256,7 +287,9 @@ func (b *bootstrap) read(ctx context.Context, s source) error {
 	}
 	if len(infos) > 0 || errors.Join(errs...) == nil {
 		b.mu.Lock()
-		b.said[s.text] = infos
+		if slices.ContainsFunc(b.sources, func(x source) bool { return x.text == s.text }) { // still
+			b.said[s.text] = infos
+		}
 		b.mu.Unlock()
 	}
 	return errors.Join(errs...)
@@ -285,13 +318,13 @@ func lookUp(ctx context.Context, name string) ([]peer.AddrInfo, error) {
 
 // runBootstrap reads the sources that can change, at once and every minute.
 func (h *Host) runBootstrap(ctx context.Context) {
-	changing := slices.DeleteFunc(slices.Clone(h.bootstrap.sources), func(s source) bool { return s.file == "" && s.name == "" })
-	if len(changing) == 0 {
-		return
-	}
 	failed := make(map[string]bool)
 	for {
-		for _, s := range changing {
+		sources, changed := h.bootstrap.now()
+		for _, s := range sources {
+			if s.file == "" && s.name == "" {
+				continue
+			}
 			err := h.bootstrap.read(ctx, s)
 			if err != nil && !failed[s.text] && ctx.Err() == nil {
 				h.log.Warn("cannot read where to begin; trying on", "bootstrap", s.text, "err", err)
@@ -302,6 +335,7 @@ func (h *Host) runBootstrap(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-changed:
 		case <-time.After(bootstrapEvery):
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func TestLoopbackGate(t *testing.T) {
 	relay := peerOf(t, open(t, "relay", Config{}))
 	stranger := peerOf(t, open(t, "stranger", Config{}))
-	g := loopbackGate{bootstrap: &bootstrap{
+	g := gate{loopback: true, bootstrap: &bootstrap{
 		sources: []source{{text: "x"}}, said: map[string][]peer.AddrInfo{"x": {{ID: "named"}, {ID: relay}}},
 	}}
 	for _, c := range []struct {

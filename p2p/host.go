@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	ds "github.com/ipfs/go-datastore"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -29,6 +28,7 @@ type Config struct {
 	Tag       string   // nodes with the same tag look for each other; [a-z0-9]{1,15}
 	Listen    []string // see ParseListen; each must open. Empty: DefaultListen, of which one must
 	Bootstrap []string // see CheckBootstrap
+	Blocked   []string // peer ids; see Host.Block
 	Discover  bool     // look for nodes on this machine and, unless all Listen is loopback, on the LAN
 	Nearby    string   // where the nodes of this machine meet; default NearbyDir()
 	Known     Book     // remembers peers across restarts; nil: forgets
@@ -67,6 +67,7 @@ type Host struct {
 	relays    *reservations
 	public    *role
 	admission *admission
+	blocked   *blocked
 	loopback  bool
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -95,9 +96,13 @@ func New(cfg Config) (_ *Host, err error) {
 	if err != nil {
 		return nil, err
 	}
+	blocked, err := parseBlocked(cfg.Blocked)
+	if err != nil {
+		return nil, err
+	}
 	h := &Host{
 		cfg: cfg, log: cfg.Log, bandwidth: metrics.NewBandwidthCounter(), drops: &dropCounter{},
-		loopback: allLoopback(listen), bootstrap: sources,
+		loopback: allLoopback(listen), bootstrap: sources, blocked: blocked,
 	}
 	if err := h.listen(listen); err != nil {
 		return nil, err
@@ -140,44 +145,10 @@ func (h *Host) Addrs() []string {
 	return full
 }
 
-// Peer is a connected peer.
-type Peer struct {
-	ID      string
-	Addr    string        // of one connection, a direct one if there is one
-	Relayed bool          // it goes through another node
-	Member  bool          // it is admitted
-	RTT     time.Duration // 0 = not measured
-}
-
-// Connected are the connected peers, by id.
-func (h *Host) Connected() []Peer {
-	var peers []Peer
-	for _, id := range h.host.Network().Peers() {
-		p := Peer{ID: id.String(), Member: h.admitted(id), RTT: h.host.Peerstore().LatencyEWMA(id)}
-		for _, c := range h.host.Network().ConnsToPeer(id) {
-			if direct := !relayed(c.RemoteMultiaddr()); p.Addr == "" || direct {
-				p.Addr, p.Relayed = c.RemoteMultiaddr().String(), !direct
-			}
-		}
-		peers = append(peers, p)
-	}
-	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })
-	return peers
-}
-
 // Traffic is the number of bytes received and sent over all connections.
 func (h *Host) Traffic() (in, out int64) {
 	t := h.bandwidth.GetBandwidthTotals()
 	return t.TotalIn, t.TotalOut
-}
-
-// Connect connects to a peer by its full address.
-func (h *Host) Connect(ctx context.Context, addr string) error {
-	info, err := ParsePeer(addr)
-	if err != nil {
-		return err
-	}
-	return h.host.Connect(ctx, info)
 }
 
 // Run looks for peers until ctx ends: those of earlier runs first.

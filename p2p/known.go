@@ -67,6 +67,9 @@ func (k *known) setBootstrap(said map[peer.ID][]ma.Multiaddr) {
 		if p.bootstrap != nil && said[id] == nil {
 			p.bootstrap = nil
 			k.h.host.ConnManager().Unprotect(id, bootstrapWeight)
+			if len(p.Addrs) == 0 { // never met
+				delete(k.peers, id)
+			}
 		}
 	}
 	for id, addrs := range said {
@@ -89,6 +92,15 @@ func (k *known) soon(id peer.ID) {
 	defer k.mu.Unlock()
 	if p := k.peers[id]; p != nil {
 		p.next = time.Time{}
+	}
+}
+
+// later puts the redial of a peer off, unless the user named it.
+func (k *known) later(id peer.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p := k.peers[id]; p != nil && p.bootstrap == nil {
+		p.next = time.Now().Add(restEvery)
 	}
 }
 
@@ -258,7 +270,7 @@ func (k *known) dial(ctx context.Context, wg *sync.WaitGroup) {
 			}
 			continue
 		}
-		if p.trying || now.Before(p.next) || p.bootstrap == nil && k.h.full() {
+		if p.trying || now.Before(p.next) || k.h.blocked.has(id) || p.bootstrap == nil && k.h.full() {
 			continue
 		}
 		info := peer.AddrInfo{ID: id, Addrs: slices.Concat(p.bootstrap, multiaddrs(p.Addrs))}

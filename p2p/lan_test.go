@@ -23,7 +23,7 @@ func TestChooseLinks(t *testing.T) {
 			case "ptp0":
 				flags |= net.FlagPointToPoint
 			}
-			all = append(all, link{iface: net.Interface{Name: n, Flags: flags}})
+			all = append(all, link{net.Interface{Name: n, Flags: flags}, []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
 		}
 		return all
 	}

@@ -33,39 +33,72 @@ type link struct {
 
 // links are the interfaces on which nodes are looked for: the named ones that
 // are up; or else all that are, without the virtual ones if there are others.
-func links(named []string) []link {
+func links(named []string) []link { return chooseLinks(allLinks(), named) }
+
+// allLinks are the interfaces of this machine, whatever they are good for.
+func allLinks() []link {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil
 	}
 	var found []link
 	for _, i := range all {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagRunning == 0 {
-			continue
+		l := link{iface: i}
+		if addrs, err := i.Addrs(); err == nil {
+			l.nets = prefixes(addrs)
 		}
-		if addrs, err := i.Addrs(); err == nil && len(addrs) > 0 {
-			found = append(found, link{i, prefixes(addrs)})
-		}
+		found = append(found, l)
 	}
-	return chooseLinks(found, named)
+	return found
 }
 
-func chooseLinks(up []link, named []string) []link {
-	if len(named) > 0 {
-		return slices.DeleteFunc(up, func(l link) bool { return !slices.Contains(named, l.iface.Name) })
+func chooseLinks(all []link, named []string) []link {
+	why := judge(all, named)
+	var chosen []link
+	for n, l := range all {
+		if why[n] == "" {
+			chosen = append(chosen, l)
+		}
 	}
-	up = slices.DeleteFunc(up, func(l link) bool {
-		return l.iface.Flags&net.FlagLoopback != 0 || l.iface.Flags&(net.FlagMulticast|net.FlagBroadcast) == 0
-	})
-	real := slices.DeleteFunc(slices.Clone(up), func(l link) bool {
-		name := strings.ToLower(l.iface.Name)
-		return l.iface.Flags&net.FlagPointToPoint != 0 ||
-			slices.ContainsFunc(virtual, func(v string) bool { return strings.HasPrefix(name, v) })
-	})
-	if len(real) > 0 {
-		return real
+	return chosen
+}
+
+const onlyVirtual = "it looks like one of containers or a tunnel"
+
+// judge says of each interface why nodes are not looked for on it; "" = they are.
+func judge(all []link, named []string) []string {
+	why := make([]string, len(all))
+	real := false
+	for n, l := range all {
+		name, flags := strings.ToLower(l.iface.Name), l.iface.Flags
+		switch {
+		case flags&net.FlagUp == 0 || flags&net.FlagRunning == 0:
+			why[n] = "it is down"
+		case len(l.nets) == 0:
+			why[n] = "it has no address"
+		case len(named) > 0:
+			if !slices.Contains(named, l.iface.Name) {
+				why[n] = "it is not among those that were named"
+			}
+		case flags&net.FlagLoopback != 0:
+			why[n] = "it does not leave this machine"
+		case flags&(net.FlagMulticast|net.FlagBroadcast) == 0:
+			why[n] = "it knows neither multicast nor broadcast"
+		case flags&net.FlagPointToPoint != 0,
+			slices.ContainsFunc(virtual, func(v string) bool { return strings.HasPrefix(name, v) }):
+			why[n] = onlyVirtual
+		default:
+			real = true
+		}
 	}
-	return up
+	if !real { // better than none
+		for n := range why {
+			if why[n] == onlyVirtual {
+				why[n] = ""
+			}
+		}
+	}
+	return why
 }
 
 func prefixes(addrs []net.Addr) []netip.Prefix {

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcpreuse"
@@ -99,12 +100,13 @@ func (h *Host) open(listen []ma.Multiaddr) error {
 		libp2p.BandwidthReporter(h.bandwidth),
 		libp2p.UserAgent(h.cfg.Agent),
 		libp2p.EnableRelay(),
+		libp2p.ConnectionGater(gate{h.blocked, h.loopback, h.bootstrap, h.cfg.firewall}),
 		libp2p.DisableMetrics(),
 	}
 	if h.loopback {
-		options = append(options, libp2p.ConnectionGater(loopbackGate{h.bootstrap, h.cfg.firewall}), libp2p.DisableIdentifyAddressDiscovery())
+		options = append(options, libp2p.DisableIdentifyAddressDiscovery())
 	} else {
-		options = append(options, libp2p.NATPortMap(), libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching())
+		options = append(options, libp2p.NATPortMap(), libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(punches{conns})))
 	}
 	host, err := libp2p.New(options...)
 	if err != nil {

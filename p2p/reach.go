@@ -55,6 +55,7 @@ type role struct {
 
 	mu        sync.Mutex // guards the fields below
 	confirmed bool       // by AutoNATv2
+	udp, tcp  Mapping
 	relay     *relay.Relay
 	closed    bool
 	changed   chan struct{} // closed and replaced when public changes
@@ -107,7 +108,9 @@ func hasPublicIPv4(listen []ma.Multiaddr) bool {
 }
 
 func (r *role) run(ctx context.Context) {
-	sub, err := r.h.host.EventBus().Subscribe(new(event.EvtHostReachableAddrsChanged), eventbus.Name("numax/role"))
+	sub, err := r.h.host.EventBus().Subscribe([]any{
+		new(event.EvtHostReachableAddrsChanged), new(event.EvtNATDeviceTypeChanged),
+	}, eventbus.Name("numax/role"))
 	if err != nil {
 		r.h.log.Error("cannot follow whether this node is reachable", "err", err)
 		return
@@ -124,10 +127,13 @@ func (r *role) run(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if got, ok := e.(event.EvtHostReachableAddrsChanged); ok {
+			switch e := e.(type) {
+			case event.EvtHostReachableAddrsChanged:
 				r.mu.Lock()
-				r.confirmed = len(got.Reachable) > 0
+				r.confirmed = len(e.Reachable) > 0
 				r.mu.Unlock()
+			case event.EvtNATDeviceTypeChanged:
+				r.learnMapping(e)
 			}
 		}
 		r.decide()

@@ -49,7 +49,7 @@ func (s *site) newRelay(t *testing.T) *Host {
 // through reports whether a and b are connected, and only by a relay.
 func (s *site) through() bool {
 	i := slices.IndexFunc(s.a.Connected(), func(p Peer) bool { return p.ID == s.b.ID() })
-	return i >= 0 && s.a.Connected()[i].Relayed
+	return i >= 0 && s.a.Connected()[i].Way == Relayed
 }
 
 // Two nodes that cannot reach each other meet at a relay by its address alone,

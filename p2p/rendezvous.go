@@ -50,10 +50,11 @@ func (h *Host) runRendezvous(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		public, changed := h.public.now()
-		if !public && !h.bootstrap.used() {
+		if sources, others := h.bootstrap.now(); !public && len(sources) == 0 {
 			select {
 			case <-ctx.Done():
 			case <-changed:
+			case <-others:
 			}
 			continue
 		}
