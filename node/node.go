@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // Node is an open node. Open, then Run; guests may run while Run does.
 type Node struct {
 	*Data
+	*Lists
 	cfg     Config
 	log     *slog.Logger
 	id      string
@@ -60,7 +62,7 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 		return nil, err
 	}
 	n.cfg = cfg
-	n.Data = &Data{n.state.replica}
+	n.Data, n.Lists = &Data{n.state.replica}, newLists(&cfg)
 	n.metrics = newMetrics(n)
 	if cfg.networked() {
 		if err := n.openHost(); err != nil {
@@ -82,9 +84,18 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 
 func (n *Node) openHost() error {
 	p2p.RouteLibraryLogs(n.log)
+	begin, err := n.bootstrap.read()
+	if err != nil {
+		return err
+	}
+	blocked, err := n.blocked.read()
+	if err != nil {
+		return err
+	}
 	network := replica.OpenNetwork(n.cfg.Network)
 	host, err := p2p.New(p2p.Config{
-		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen, Bootstrap: n.cfg.Bootstrap,
+		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen,
+		Bootstrap: slices.Concat(n.cfg.Bootstrap, begin), Blocked: blocked,
 		Discover: n.cfg.MDNS, Known: n.state.store.Foreign(), Agent: "numax/" + n.cfg.Version, Log: n.log,
 		Interface: n.cfg.Interface, Reachability: p2p.Reachability(n.cfg.Reachability),
 	})
@@ -302,7 +313,7 @@ func (n *Node) Peers() []api.Peer {
 	for _, p := range n.host.Connected() {
 		s, ok := sync[p.ID]
 		peers = append(peers, api.Peer{
-			ID: p.ID, Addr: p.Addr, RTT: float64(p.RTT.Microseconds()) / 1000,
+			ID: p.ID, Addr: p.Addr, Way: string(p.Way), Member: p.Member, RTT: float64(p.RTT.Microseconds()) / 1000,
 			Sync: ok, Behind: s.Behind, Equal: s.Settled,
 		})
 	}

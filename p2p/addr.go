@@ -109,3 +109,10 @@ func allLoopback(addrs []ma.Multiaddr) bool {
 	}
 	return len(addrs) > 0
 }
+
+// LoopbackOnly reports whether a host that listens there does not leave this
+// machine.
+func LoopbackOnly(listen []string) bool {
+	addrs, err := listenAddrs(listen)
+	return err == nil && allLoopback(addrs)
+}

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,11 +19,16 @@ const (
 	aliveEvery = 4 * time.Second
 	aliveTime  = 3 * time.Second
 	maxAlive   = 4 // peers asked each time
+
+	rttEvery = time.Minute // how often the round-trip time to every peer is measured
+	maxRTT   = 8           // peers at a time
 )
 
 func (h *Host) runAlive(ctx context.Context) {
 	tick := time.NewTicker(aliveEvery)
 	defer tick.Stop()
+	measured := make(map[peer.ID]time.Time)
+	h.measure(ctx, measured)
 	for {
 		select {
 		case <-ctx.Done():
@@ -37,7 +43,23 @@ func (h *Host) runAlive(ctx context.Context) {
 		}
 		anchors = slices.DeleteFunc(anchors, func(id peer.ID) bool { return !h.direct(id) })
 		h.dropDead(ctx, anchors[:min(len(anchors), maxAlive)])
+		h.measure(ctx, measured)
 	}
+}
+
+// measure pings those of the connected peers that are due, for the sake of the
+// round-trip time alone: one that does not answer may be busy.
+func (h *Host) measure(ctx context.Context, measured map[peer.ID]time.Time) {
+	peers := h.host.Network().Peers()
+	maps.DeleteFunc(measured, func(id peer.ID, _ time.Time) bool { return !slices.Contains(peers, id) })
+	now := time.Now()
+	due := slices.DeleteFunc(peers, func(id peer.ID) bool { return now.Sub(measured[id]) < rttEvery })
+	var wg sync.WaitGroup
+	for _, id := range due[:min(len(due), maxRTT)] {
+		measured[id] = now
+		wg.Go(func() { _, _ = h.ping(ctx, id) })
+	}
+	wg.Wait()
 }
 
 // supersededAfter is how long after a connection another one from the same peer

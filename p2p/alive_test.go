@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // aged is a connection that says it was opened earlier.
@@ -47,4 +48,26 @@ func TestDropDead(t *testing.T) {
 	b.host.RemoveStreamHandler("/ipfs/ping/1.0.0")
 	a.dropDead(t.Context(), a.host.Network().Peers())
 	eventually(t, "dropped", func() bool { return !connected(a, b) })
+}
+
+// The round-trip time to a connected peer is known without being asked for.
+func TestMeasure(t *testing.T) {
+	t.Parallel()
+	a, b := open(t, "a", Config{}), open(t, "b", Config{})
+	connect(t, a, b)
+	measured := make(map[peer.ID]time.Time)
+	a.measure(t.Context(), measured)
+	if got := a.Connected(); len(got) != 1 || got[0].RTT <= 0 {
+		t.Errorf("got %v, want a round-trip time", got)
+	}
+	at := measured[peerOf(t, b)]
+	a.measure(t.Context(), measured)
+	if got := measured[peerOf(t, b)]; got != at {
+		t.Errorf("measured again after %v, want after %v", got.Sub(at), rttEvery)
+	}
+	_ = b.Close()
+	eventually(t, "b is gone", func() bool { return !connected(a, b) })
+	if a.measure(t.Context(), measured); len(measured) > 0 {
+		t.Error("a peer that is gone is remembered")
+	}
 }

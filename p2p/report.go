@@ -25,8 +25,11 @@ type Reach struct {
 	Outside  []string // its addresses that no interface of this machine has: a router's, of a port it maps, or as peers see it
 	UDP, TCP Mapping
 	Relays   []string // peers that hold a place for it
-	QUIC     int      // connections over UDP
-	Streams  int      // and over TCP or WebSocket
+
+	Bootstrap int // peers of which it was told to begin with
+	Begun     int // those of them that are connected
+	QUIC      int // connections over UDP
+	Streams   int // and over TCP or WebSocket
 }
 
 // Mapping is how a NAT chooses ports, if that is known.
@@ -58,6 +61,15 @@ func (h *Host) Reach() Reach {
 		r.Relays = append(r.Relays, id.String())
 	}
 	slices.Sort(r.Relays)
+	for _, id := range h.bootstrap.ids() {
+		if id == h.host.ID() {
+			continue
+		}
+		r.Bootstrap++
+		if h.isConnected(id) {
+			r.Begun++
+		}
+	}
 	for _, c := range h.host.Network().Conns() {
 		if a := c.RemoteMultiaddr(); !relayed(a) {
 			if _, err := a.ValueForProtocol(ma.P_UDP); err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitvalue": waitValue},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitvalue": waitValue, "waitpeer": waitPeer},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp")) // where nodes of a machine meet
 			env.Setenv("NETWORK", "test-"+filepath.Base(env.WorkDir))
@@ -55,6 +56,26 @@ func waitValue(ts *testscript.TestScript, neg bool, args []string) {
 		last = fmt.Errorf("%v, %w", v, err)
 	}
 	ts.Fatalf("waitvalue %v: %v", args, last)
+}
+
+// waitPeer DIR OTHER waits until the nodes of the two directories are connected.
+func waitPeer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitpeer DIR OTHER")
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		a, err := api.Dial(ts.MkAbs(args[0]))
+		b, err2 := api.Dial(ts.MkAbs(args[1]))
+		if err != nil || err2 != nil {
+			continue
+		}
+		other, err := b.Status(context.Background())
+		peers, err2 := a.Peers(context.Background())
+		if err == nil && err2 == nil && slices.ContainsFunc(peers, func(p api.Peer) bool { return p.ID == other.PeerID }) {
+			return
+		}
+	}
+	ts.Fatalf("waitpeer %v: not connected", args)
 }
 
 // guests are hand-made modules for the scripts.

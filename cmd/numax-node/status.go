@@ -93,9 +93,9 @@ func newPeers() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "PEER ID\tADDRESS\tRTT\tSTATE")
+			fmt.Fprintln(w, "PEER ID\tREACHED\tRTT\tSTATE\tADDRESS")
 			for _, p := range peers {
-				fmt.Fprintf(w, "%s\t%s\t%.1f ms\t%s\n", p.ID, p.Addr, p.RTT, peerState(p))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.ID, p.Way, milliseconds(p.RTT), peerState(p), p.Addr)
 			}
 			return w.Flush()
 		},
@@ -104,8 +104,18 @@ func newPeers() *cobra.Command {
 	return cmd
 }
 
+// milliseconds is a round-trip time; a relayed peer's is measured by ping alone.
+func milliseconds(rtt float64) string {
+	if rtt == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f ms", rtt)
+}
+
 func peerState(p api.Peer) string {
 	switch {
+	case !p.Member:
+		return "not a member"
 	case !p.Sync:
 		return "no sync stream"
 	case p.Equal:

@@ -29,6 +29,8 @@ const maxRequest = 4 << 20
 //	GET  /v1/members?dataset=
 //	POST /v1/forget?dataset=&name=         → Member
 //	POST /v1/resync?dataset=&peer=
+//
+// and the routes of swarmRoutes.
 func Handler(n Node, token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.Status(), nil) })
@@ -73,6 +75,7 @@ func Handler(n Node, token string) http.Handler {
 		q := r.URL.Query()
 		reply(w, struct{}{}, n.Resync(r.Context(), q.Get("dataset"), q.Get("peer")))
 	})
+	swarmRoutes(mux, n)
 	if token == "" {
 		return mux
 	}

@@ -17,7 +17,7 @@ import (
 // Errors that become HTTP statuses and exit codes.
 var (
 	ErrUsage    = errors.New("usage")     // the request makes no sense: 400
-	ErrNotFound = errors.New("not found") // no such dataset: 404
+	ErrNotFound = errors.New("not found") // no such dataset, member or entry: 404
 )
 
 // Node is what the API serves. Methods may be called concurrently.
@@ -41,6 +41,7 @@ type Node interface {
 	Forget(ctx context.Context, dataset, name string) (Member, error)
 	// Resync makes a dataset's state that of a connected peer.
 	Resync(ctx context.Context, dataset, peer string) error
+	Swarm
 }
 
 // Snapshot is what a snapshot file says of itself.
@@ -101,7 +102,9 @@ type Dataset struct {
 type Peer struct {
 	ID     string  `json:"peer_id"`
 	Addr   string  `json:"addr"`
-	RTT    float64 `json:"rtt_ms"`
+	Way    string  `json:"way"`    // how it is reached: lan, direct, punched or relayed
+	Member bool    `json:"member"` // false: a stranger that connected to a closed network
+	RTT    float64 `json:"rtt_ms"` // 0 = not measured
 	Sync   bool    `json:"sync"`   // a sync stream is open
 	Behind uint64  `json:"behind"` // ops we have and it lacks, as it last said
 	Equal  bool    `json:"equal"`  // it holds what we hold, as it last said
