@@ -19,10 +19,10 @@ const modulePath = "github.com/numax-mesh/numax"
 
 // Families of third-party packages.
 var (
-	libp2p     = []string{"github.com/libp2p/...", "github.com/multiformats/..."}
-	prometheus = []string{"github.com/prometheus/client_golang/..."}
-	leveldb    = []string{"github.com/ipfs/go-ds-leveldb", "github.com/syndtr/goleveldb/...", keyNames}
-	settings   = []string{
+	libp2p   = []string{"github.com/libp2p/...", "github.com/multiformats/..."}
+	metrics  = []string{"github.com/prometheus/client_golang/..."}
+	leveldb  = []string{"github.com/ipfs/go-ds-leveldb", "github.com/syndtr/goleveldb/...", keyNames}
+	settings = []string{
 		"github.com/spf13/...", "github.com/knadh/koanf/...", "github.com/pelletier/go-toml/...",
 		"github.com/go-viper/mapstructure/v2",
 	} // koanf's decoder
@@ -52,13 +52,13 @@ var rooms = []room{
 	{name: "crdt", never: effects},
 	{name: "datastore", third: leveldb},
 	{name: "crdt/replica", ours: list("crdt", "datastore"), third: list(hashes, zstd), never: network},
-	{name: "p2p", third: slices.Concat(libp2p, list(keyNames, hashes, contentIDs))},
+	{name: "p2p", third: slices.Concat(libp2p, metrics, list(keyNames, hashes, contentIDs))},
 	{name: "sandbox", ours: list("sandbox/..."), third: list(wazero, hashes)},
 	{name: "sandbox/sdk/..."},
 	{name: "node/api"},
-	{name: "node", ours: bottom("node/..."), third: slices.Concat(prometheus, list(hashes))},
+	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
 	// Its guests are written with the assembler of sandboxtest.
-	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(prometheus, list(hashes))},
+	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(metrics, list(hashes))},
 	{name: "cmd/numax-node", ours: list("node", "node/..."), third: slices.Concat(settings, terminal)},
 	{name: "examples/...", ours: list("sandbox/sdk/...")},
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/numax-mesh/numax/p2p"
 )
 
 // metrics are read from the rooms' own counters when they are scraped, but for
@@ -55,6 +57,8 @@ var (
 	descDropped  = desc("gossip_dropped_total", "Gossip messages lost in this node's queues.")
 	descStore    = desc("store_bytes", "Size of the store on disk.")
 	descPeers    = desc("peers", "Connected peers.")
+	descReached  = desc("peers_reached", "Connected peers, by how they are reached: lan, direct, punched or relayed.", "way")
+	descRTT      = desc("peer_rtt_seconds", "Round-trip time to a peer, averaged over its pings.", "peer")
 	descLag      = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer")
 	descHealthy  = desc("writable", "1 while writes reach the disk.")
 )
@@ -64,7 +68,7 @@ type nodeCollector struct{ n *Node }
 func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
-		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descLag, descHealthy,
+		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descReached, descRTT, descLag, descHealthy,
 	} {
 		c <- d
 	}
@@ -106,7 +110,18 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 	count(descNetwork, uint64(in), "in")
 	count(descNetwork, uint64(out), "out")
 	count(descDropped, x.n.host.Dropped())
-	gauge(descPeers, float64(len(x.n.host.Connected())))
+	peers := x.n.host.Connected()
+	gauge(descPeers, float64(len(peers)))
+	ways := map[p2p.Way]int{p2p.LAN: 0, p2p.Direct: 0, p2p.Punched: 0, p2p.Relayed: 0}
+	for _, p := range peers {
+		ways[p.Way]++
+		if p.RTT > 0 {
+			gauge(descRTT, p.RTT.Seconds(), p.ID)
+		}
+	}
+	for w, count := range ways {
+		gauge(descReached, float64(count), string(w))
+	}
 	for _, p := range x.n.state.replica.Peers() {
 		gauge(descLag, float64(p.Behind), p.Peer)
 	}

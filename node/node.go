@@ -93,9 +93,13 @@ func (n *Node) openHost() error {
 		return err
 	}
 	network := replica.OpenNetwork(n.cfg.Network)
+	var counted prometheus.Registerer // nobody reads it without an address
+	if n.cfg.Observability != "" {
+		counted = n.metrics.registry
+	}
 	host, err := p2p.New(p2p.Config{
 		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen,
-		Bootstrap: slices.Concat(n.cfg.Bootstrap, begin), Blocked: blocked,
+		Bootstrap: slices.Concat(n.cfg.Bootstrap, begin), Blocked: blocked, Metrics: counted,
 		Discover: n.cfg.MDNS, Known: n.state.store.Foreign(), Agent: "numax/" + n.cfg.Version, Log: n.log,
 		Interface: n.cfg.Interface, Reachability: p2p.Reachability(n.cfg.Reachability),
 	})

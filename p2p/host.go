@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config of a Host. Key and Tag are required.
@@ -41,6 +42,9 @@ type Config struct {
 	// Reachability says whether others can connect to this node from outside its
 	// LAN; Auto finds out.
 	Reachability Reachability
+	// Metrics, if not nil, is where libp2p registers its own. They count for all
+	// hosts of the process.
+	Metrics prometheus.Registerer
 	// Admitted says who is a member of a closed network; nil: it is open. It is
 	// asked often, concurrently, and must not block. See Readmit.
 	Admitted func(peer string) bool

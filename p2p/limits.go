@@ -68,7 +68,7 @@ func (h *Host) resourceLimits() (network.ResourceManager, error) {
 	}
 	m, err := rcmgr.NewResourceManager(
 		rcmgr.NewFixedLimiter(limits.Scale(memory, netFiles)),
-		rcmgr.WithMetricsDisabled(),
+		h.resourceMetrics(),
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{ConnCount: addressConns, PrefixLength: 32}},
 			[]rcmgr.ConnLimitPerSubnet{{ConnCount: addressConns, PrefixLength: 56}, {ConnCount: 8 * addressConns, PrefixLength: 48}}),

@@ -12,7 +12,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
-	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcpreuse"
@@ -101,12 +100,12 @@ func (h *Host) open(listen []ma.Multiaddr) error {
 		libp2p.UserAgent(h.cfg.Agent),
 		libp2p.EnableRelay(),
 		libp2p.ConnectionGater(gate{h.blocked, h.loopback, h.bootstrap, h.cfg.firewall}),
-		libp2p.DisableMetrics(),
+		h.metrics(),
 	}
 	if h.loopback {
 		options = append(options, libp2p.DisableIdentifyAddressDiscovery())
 	} else {
-		options = append(options, libp2p.NATPortMap(), libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(holepunch.WithTracer(punches{conns})))
+		options = append(options, libp2p.NATPortMap(), libp2p.EnableAutoNATv2(), libp2p.EnableHolePunching(h.punchTracer(punches{conns})))
 	}
 	host, err := libp2p.New(options...)
 	if err != nil {

@@ -40,6 +40,7 @@ func (h *Host) newRelay() (*relay.Relay, error) {
 	resources.BufferSize = relayBuffer
 	return relay.New(h.host,
 		relay.WithResources(resources),
+		h.relayMetrics(),
 		relay.WithACL(relayACL{h}),
 		// A relay between two private LANs is at a private address.
 		relay.WithReservationAddressFilter(func(a ma.Multiaddr) bool {
