@@ -1,0 +1,292 @@
+package member
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/zeebo/blake3"
+)
+
+// The roster is computed from the top down. A seat is the right to act as an
+// admin: the founder's, of rank 0, or that of a grant, one below its issuer (and
+// below the issuer of its invite, if it has one). Ranks are taken in turn:
+//
+//	seats of rank n ──► 1. what they revoke among themselves, in the order of their keys
+//	                    2. what else they said, if it stands: revocations, invites, grants, keys
+//	                    3. who of those that came by an invite got one of its uses
+//	                         │
+//	                         ▼ admins among the granted
+//	seats of rank n+1
+//
+// So nothing that is decided hangs on anything below it, and two admins of one
+// rank that revoke each other come out the same everywhere: the lower key wins.
+// What came into force in step 1 stays in force.
+//
+// A record stands unless a revocation of its issuer, that the issuer's grant was
+// not made in knowledge of, leaves it out. A record that does not stand, or whose issuer has no
+// seat, has no effect and is not kept.
+type evaluation struct {
+	*Roster
+	said    map[ID][]*Record // by the grant that they were made under
+	rank    map[ID]int       // of grants that count
+	waiting map[ID][]granted // grants by an invite, until that is known
+	next    []seat
+	leavers []*Record // grants to others than admins
+}
+
+type seat struct {
+	holder Key
+	grant  *Record // nil: the founder's
+}
+
+// granted is a grant and the rank of who made it.
+type granted struct {
+	*Record
+	rank int
+}
+
+// redeemable is an invite that stands.
+type redeemable struct {
+	*Record
+	*Invite
+	rank   int
+	closed []*Record // revocations of it
+	used   map[Key]bool
+}
+
+// evaluate computes the roster of a set of verified records of one network.
+func evaluate(g Genesis, records []*Record) *Roster {
+	e := &evaluation{
+		Roster: newRoster(g), said: make(map[ID][]*Record), rank: make(map[ID]int),
+		waiting: make(map[ID][]granted),
+	}
+	for _, r := range records {
+		e.said[r.Under] = append(e.said[r.Under], r)
+	}
+	for _, list := range e.said {
+		slices.SortFunc(list, func(a, b *Record) int {
+			return cmp.Or(cmp.Compare(a.Body.kind(), b.Body.kind()), compareIDs(a.ID, b.ID))
+		})
+	}
+	level := []seat{{holder: g.Founder}}
+	for rank := 0; len(level) > 0; rank++ {
+		slices.SortFunc(level, func(a, b seat) int {
+			return cmp.Or(compareKeys(a.holder, b.holder), compareIDs(a.id(), b.id()))
+		})
+		peers := e.revokePeers(level, rank)
+		e.takeRest(level, rank, peers)
+		for id, invite := range e.invites {
+			e.allot(invite, e.waiting[id])
+			delete(e.waiting, id)
+		}
+		level, e.next = e.next, nil
+	}
+	e.leave()
+	e.finish()
+	return e.Roster
+}
+
+func (s seat) id() ID {
+	if s.grant == nil {
+		return ID{}
+	}
+	return s.grant.ID
+}
+
+// by are the records that the holder of a seat made under it.
+func (e *evaluation) by(s seat) []*Record {
+	return slices.DeleteFunc(slices.Clone(e.said[s.id()]), func(r *Record) bool { return r.Issuer != s.holder })
+}
+
+// revokePeers decides what the seats of a rank say against each other, against
+// themselves and against the invites of their rank.
+func (e *evaluation) revokePeers(level []seat, rank int) (peers map[Key]bool) {
+	peers = make(map[Key]bool)
+	for _, s := range level {
+		peers[s.holder] = true
+		for _, r := range e.by(s) {
+			if i, ok := r.Body.(*Invite); ok {
+				peers[i.Key] = true
+			}
+		}
+	}
+	for from := 0; from < len(level); {
+		to := from
+		var decided []*Record
+		for ; to < len(level) && level[to].holder == level[from].holder; to++ {
+			for _, r := range e.by(level[to]) {
+				v, ok := r.Body.(*Revocation)
+				if ok && peers[v.Subject] && !e.outranked(r, rank) && e.stands(r, level[to].grant, false) {
+					decided = append(decided, r)
+				}
+			}
+		}
+		for _, r := range decided {
+			e.take(r)
+			e.revoke(r)
+		}
+		from = to
+	}
+	return peers
+}
+
+// takeRest decides everything else that the seats of a rank say.
+func (e *evaluation) takeRest(level []seat, rank int, peers map[Key]bool) {
+	var rest []*Record
+	for _, s := range level {
+		for _, r := range e.by(s) {
+			if e.byID[r.ID] == nil && e.stands(r, s.grant, true) {
+				rest = append(rest, r)
+			}
+		}
+	}
+	slices.SortStableFunc(rest, func(a, b *Record) int { return cmp.Compare(a.Body.kind(), b.Body.kind()) })
+	for _, r := range rest {
+		e.take(r)
+		switch b := r.Body.(type) {
+		case *Revocation:
+			if !peers[b.Subject] && !e.outranked(r, rank) {
+				e.revoke(r)
+			}
+		case *Invite:
+			e.invites[r.ID] = &redeemable{
+				Record: r, Invite: b, rank: rank, closed: slices.Clone(e.ended[b.Key]), used: make(map[Key]bool),
+			}
+		case *Grant:
+			if b.Invite == (ID{}) {
+				e.count(r, rank+1)
+			} else {
+				e.waiting[b.Invite] = append(e.waiting[b.Invite], granted{r, rank})
+			}
+		case *Keys:
+			e.keys = append(e.keys, r)
+		}
+	}
+}
+
+// allot gives the uses of an invite to the first who came: by the rank of who
+// let them in, then by time. So when two admins, each on their own, redeem the
+// last use, one newcomer stays, and it is the same one everywhere.
+func (e *evaluation) allot(i *redeemable, list []granted) {
+	slices.SortFunc(list, func(a, b granted) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.Time, b.Time), compareIDs(a.ID, b.ID))
+	})
+	for _, r := range list {
+		g := r.Body.(*Grant)
+		switch {
+		case g.Role != i.Role, i.Expires != 0 && r.Time > i.Expires, !i.spares(r.Record):
+		case !i.used[g.Subject] && uint64(len(i.used)) >= uint64(i.Uses):
+		default:
+			i.used[g.Subject] = true
+			e.count(r.Record, max(r.rank, i.rank)+1)
+		}
+	}
+}
+
+// spares reports whether a grant by the invite outlives its closing.
+func (i *redeemable) spares(grant *Record) bool {
+	return len(i.closed) == 0 || len(sparing(i.closed, grant.ID)) > 0
+}
+
+// leave lets members that are no admins revoke themselves.
+func (e *evaluation) leave() {
+	for _, g := range e.leavers {
+		for _, r := range e.by(seat{g.Body.(*Grant).Subject, g}) {
+			if v, ok := r.Body.(*Revocation); ok && v.Subject == r.Issuer && e.stands(r, g, false) {
+				e.take(r)
+				e.revoke(r)
+			}
+		}
+	}
+}
+
+// stands reports whether a record made under a grant (nil: the founder's seat)
+// outlives the revocations of its issuer. Those by the issuer itself count, if
+// at all, only where there are no others: the thief of a device revokes it too.
+func (e *evaluation) stands(r *Record, under *Record, own bool) bool {
+	var byOthers, byItself, spared, sparedItself bool
+	for _, v := range e.ended[r.Issuer] {
+		switch {
+		case under != nil && under.knows(v.ID):
+		case v.Issuer != r.Issuer:
+			byOthers = true
+			spared = spared || v.lists(r.ID)
+		case own:
+			byItself = true
+			sparedItself = sparedItself || v.lists(r.ID)
+		}
+	}
+	switch {
+	case byOthers:
+		return spared
+	case byItself:
+		return sparedItself
+	}
+	return true
+}
+
+// lists reports whether a revocation lets a record stand.
+func (r *Record) lists(id ID) bool {
+	_, ok := slices.BinarySearchFunc(r.Body.(*Revocation).Standing, id, compareIDs)
+	return ok
+}
+
+// knows reports whether a grant was made in knowledge of a revocation.
+func (r *Record) knows(revocation ID) bool {
+	_, ok := slices.BinarySearchFunc(r.Body.(*Grant).After, revocation, compareIDs)
+	return ok
+}
+
+// outranked reports whether the subject of a revocation is an admin above who
+// made it.
+func (e *evaluation) outranked(r *Record, rank int) bool {
+	subject := r.Body.(*Revocation).Subject
+	return subject != r.Issuer && e.rankOf(subject) < rank
+}
+
+// take keeps a record. Those that it hangs on were taken before.
+func (e *evaluation) take(r *Record) {
+	if e.byID[r.ID] == nil {
+		e.byID[r.ID] = r
+		e.records = append(e.records, r)
+		e.bytes += len(r.raw)
+	}
+}
+
+func (e *evaluation) revoke(r *Record) {
+	subject := r.Body.(*Revocation).Subject
+	e.ended[subject] = append(e.ended[subject], r)
+}
+
+// count lets a grant take effect.
+func (e *evaluation) count(r *Record, rank int) {
+	g := r.Body.(*Grant)
+	e.rank[r.ID] = rank
+	e.grants[g.Subject] = append(e.grants[g.Subject], granted{r, rank})
+	if g.Role == Admin {
+		e.next = append(e.next, seat{g.Subject, r})
+	} else {
+		e.leavers = append(e.leavers, r)
+	}
+}
+
+// finish derives what the roster is asked for.
+func (e *evaluation) finish() {
+	ids := slices.SortedFunc(maps.Keys(e.byID), compareIDs)
+	h := blake3.NewDeriveKey(domainSet)
+	for _, id := range ids {
+		_, _ = h.Write(id[:])
+	}
+	h.Sum(e.digest[:0])
+	subjects := slices.Collect(maps.Keys(e.grants))
+	if e.grants[e.genesis.Founder] == nil {
+		subjects = append(subjects, e.genesis.Founder)
+	}
+	for _, k := range subjects {
+		slices.SortFunc(e.grants[k], func(a, b granted) int {
+			return cmp.Or(cmp.Compare(a.Time, b.Time), compareIDs(a.ID, b.ID))
+		})
+		e.members[k] = e.describe(k)
+	}
+}

@@ -1,0 +1,186 @@
+package member
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zeebo/blake3"
+)
+
+// handshakeTimeout is how long a peer may take until it is admitted.
+const handshakeTimeout = 30 * time.Second
+
+// Admission tells of a peer that was admitted.
+type Admission struct {
+	Member Member
+	Skew   time.Duration // how far this machine's clock is ahead of the peer's; only the opener knows
+}
+
+// open is the handshake of the side that opened the stream.
+func (s *Session) open() (skew time.Duration, err error) {
+	network, chain := s.Book.Roster().network, s.Book.Roster().chain(s.Book.self)
+	var nonces [2 * nonceSize]byte
+	if _, err := rand.Read(nonces[:nonceSize]); err != nil {
+		return 0, err
+	}
+	if err := s.send(frameHello, []byte{streamVersion}, network[:], nonces[:nonceSize]); err != nil {
+		return 0, err
+	}
+	m, err := s.receive(frameWelcome, maxIntro)
+	if err != nil {
+		return 0, err
+	}
+	copy(nonces[nonceSize:], m.nonce[:])
+	if want := s.proof(false, nonces); subtle.ConstantTimeCompare(m.proof[:], want[:]) != 1 {
+		return 0, fmt.Errorf("the peer does not know the network that it says it is of")
+	}
+	proof := s.proof(true, nonces)
+	if s.Request != nil && s.Book.Check(s.Book.self) != nil {
+		err = s.send(frameJoin, proof[:], s.Request.append(nil))
+	} else {
+		err = s.send(frameShow, proof[:], appendRecords(nil, chain))
+	}
+	if err != nil {
+		return 0, err
+	}
+	m, err = s.receive(frameAdmit, 2*maxIntro)
+	if err != nil {
+		return 0, err
+	}
+	skew = s.ahead(m.time)
+	if _, err := s.Book.Merge(m.records); err != nil {
+		return 0, s.refuse(BadRecord, err)
+	}
+	if err := s.Book.Check(s.Peer); err != nil {
+		return 0, s.refuse(reasonOf(err), fmt.Errorf("the peer is not admitted%s: %w", SkewWarning(skew), err))
+	}
+	return skew, nil
+}
+
+// answer is the handshake of the other side.
+func (s *Session) answer() error {
+	m, err := s.receive(frameHello, maxIntro)
+	if err != nil {
+		return err
+	}
+	network := s.Book.Roster().network
+	switch {
+	case m.version != streamVersion:
+		return s.refuse(OtherVersion, fmt.Errorf("the peer speaks version %d of the member protocol, this device %d", m.version, streamVersion))
+	case m.network != network:
+		return s.refuse(OtherNetwork, fmt.Errorf("the peer is %w (%v)", ErrForeign, m.network))
+	}
+	nonces := [2 * nonceSize]byte(append(m.nonce[:], make([]byte, nonceSize)...))
+	if _, err := rand.Read(nonces[nonceSize:]); err != nil {
+		return err
+	}
+	proof := s.proof(false, nonces)
+	if err := s.send(frameWelcome, nonces[nonceSize:], proof[:]); err != nil {
+		return err
+	}
+	m, err = s.receive(0, maxIntro)
+	switch {
+	case errors.Is(err, ErrMalformed):
+		return s.refuse(BadRecord, err)
+	case err != nil:
+		return err
+	}
+	if want := s.proof(true, nonces); subtle.ConstantTimeCompare(m.proof[:], want[:]) != 1 {
+		return s.refuse(NotAdmitted, fmt.Errorf("a stranger: %w", ErrNotMember))
+	}
+	if err := s.judge(m); err != nil {
+		return err
+	}
+	return s.send(frameAdmit, binary.BigEndian.AppendUint64(nil, millis(s.Book.now())), appendRecords(nil, s.Book.Roster().chain(s.Book.self, s.Peer)))
+}
+
+// judge decides whether the opener gets in.
+func (s *Session) judge(m message) error {
+	switch m.kind {
+	case frameShow:
+		if len(m.records) > maxChain {
+			return s.refuse(BadRecord, fmt.Errorf("%w: a chain of %d records", ErrMalformed, len(m.records)))
+		}
+		if _, err := s.Book.Merge(m.records); err != nil && !errors.Is(err, ErrFull) {
+			return s.refuse(BadRecord, err)
+		}
+	case frameJoin:
+		reason, err := s.Book.Redeem(m.request, s.Peer)
+		if err == nil && reason != 0 {
+			err = fmt.Errorf("join request of %v (%s): told that %s", s.Peer, m.request.Name, reasonTexts[reason])
+		}
+		if err != nil {
+			return s.refuse(reason, err)
+		}
+	}
+	if err := s.Book.Check(s.Peer); err != nil {
+		return s.refuse(reasonOf(err), err)
+	}
+	return nil
+}
+
+func reasonOf(err error) Reason {
+	switch {
+	case errors.Is(err, ErrRevoked):
+		return Revoked
+	case errors.Is(err, ErrExpired):
+		return Expired
+	}
+	return NotAdmitted
+}
+
+// proof shows that one side of this stream knows the genesis.
+func (s *Session) proof(opener bool, nonces [2 * nonceSize]byte) (p [proofSize]byte) {
+	side, keys := byte(0), append(s.Book.self[:], s.Peer[:]...)
+	if s.Opener != opener {
+		keys = append(s.Peer[:], s.Book.self[:]...)
+	}
+	if opener {
+		side = 1
+	}
+	key := s.Book.Roster().genesis.proofKey()
+	h, err := blake3.NewKeyed(key[:])
+	if err != nil {
+		panic(err) // the key has its size
+	}
+	_, _ = h.Write([]byte{side})
+	_, _ = h.Write(nonces[:])
+	_, _ = h.Write(keys) // the prover's, then the other's
+	h.Sum(p[:0])
+	return p
+}
+
+func (s *Session) ahead(theirs uint64) time.Duration { return s.Book.now().Sub(fromMillis(theirs)) }
+
+func (s *Session) send(kind byte, parts ...[]byte) error {
+	_, err := s.Stream.Write(frame(kind, parts...))
+	return err
+}
+
+// receive reads a frame of a kind; 0 is show or join. A refusal is an error.
+func (s *Session) receive(kind byte, limit uint64) (message, error) {
+	k, payload, err := readFrame(s.in, limit)
+	if err != nil {
+		return message{}, err
+	}
+	m, err := decodeMessage(k, payload)
+	switch {
+	case err != nil:
+		return m, err
+	case k == frameRefuse:
+		return m, &RefusedError{Reason: m.reason, Skew: s.ahead(m.time)}
+	case k != kind && (kind != 0 || k != frameShow && k != frameJoin):
+		return m, fmt.Errorf("%w: frame of kind %d", ErrMalformed, k)
+	}
+	return m, nil
+}
+
+// refuse tells the peer a reason and returns why.
+func (s *Session) refuse(reason Reason, why error) error {
+	_ = s.send(frameRefuse, []byte{byte(reason)}, binary.BigEndian.AppendUint64(nil, millis(s.Book.now())))
+	return why
+}

@@ -1,0 +1,268 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// An exchange keeps the records of two admitted devices equal. One goroutine
+// reads, one writes; what was read last and not yet acted on waits in heard, so
+// that neither ever waits for the other.
+type exchange struct {
+	*Session
+	wake chan struct{} // something was heard
+
+	mu      sync.Mutex // guards the fields below
+	heard   heard
+	has     map[ID]bool // records that the peer has
+	useless int         // of what it sent since the last look
+	err     error       // why reading ended
+}
+
+type heard struct {
+	digest *[32]byte
+	ids    []ID
+	any    bool // ids came
+}
+
+const (
+	// lookEvery is how often two devices compare their sets, and look whether
+	// the other's membership has expired.
+	lookEvery = time.Minute
+	// maxUseless is how many records that are no news a peer may send between
+	// two looks before it is taken for a flood.
+	maxUseless = MaxRecords
+	// frameCost is what a frame counts that brings no record.
+	frameCost = 64
+)
+
+// ErrFlood ends the stream of a peer that sends too much of no use.
+var ErrFlood = errors.New("the peer floods this device with what it knows")
+
+func newExchange(s *Session) *exchange {
+	return &exchange{Session: s, wake: make(chan struct{}, 1), has: make(map[ID]bool)}
+}
+
+func (x *exchange) run() error {
+	changed, stop := x.Book.Watch()
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := x.read()
+		x.hear(func() { x.err = err })
+		_ = x.Stream.Close()
+	}()
+	err := x.write(changed)
+	_ = x.Stream.Close()
+	<-done
+	if read := x.ended(); read != nil && !errors.Is(read, io.ErrClosedPipe) && (err == nil || !isVerdict(err)) {
+		return read // it explains why writing failed
+	}
+	return err
+}
+
+// isVerdict reports whether an error is this side's own decision to stop.
+func isVerdict(err error) bool {
+	return errors.Is(err, ErrRevoked) || errors.Is(err, ErrExpired) || errors.Is(err, ErrNotMember)
+}
+
+func (x *exchange) ended() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.err
+}
+
+// hear notes something for the writer.
+func (x *exchange) hear(note func()) {
+	x.mu.Lock()
+	note()
+	x.mu.Unlock()
+	select {
+	case x.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (x *exchange) read() error {
+	for {
+		kind, payload, err := readFrame(x.in, maxFrame)
+		if err != nil {
+			return err
+		}
+		m, err := decodeMessage(kind, payload)
+		if err != nil {
+			return x.refuse(BadRecord, err)
+		}
+		cost := frameCost
+		switch kind {
+		case frameDigest:
+			x.hear(func() { x.heard.digest = &m.digest })
+		case frameIDs:
+			x.hear(func() { x.heard.ids, x.heard.any = m.ids, true })
+		case frameRecords:
+			if cost, err = x.learn(m.records); err != nil {
+				return x.refuse(BadRecord, err)
+			}
+		case frameRefuse:
+			return &RefusedError{Reason: m.reason, Skew: x.ahead(m.time)}
+		default:
+			return fmt.Errorf("%w: frame of kind %d", ErrMalformed, kind)
+		}
+		x.mu.Lock()
+		x.useless += cost
+		flood := x.useless > maxUseless
+		x.mu.Unlock()
+		if flood {
+			return ErrFlood
+		}
+	}
+}
+
+// learn takes in records and says how many were no news.
+func (x *exchange) learn(records []*Record) (useless int, err error) {
+	x.mu.Lock()
+	for _, r := range records {
+		if len(x.has) < 2*MaxRecords {
+			x.has[r.ID] = true
+		}
+	}
+	x.mu.Unlock()
+	news, err := x.Book.Merge(records)
+	if errors.Is(err, ErrFull) {
+		err = nil // not the peer's fault
+	}
+	return len(records) - news + 1, err
+}
+
+// write sends what the peer lacks, and stops when one of the two is no member
+// any more.
+func (x *exchange) write(changed <-chan struct{}) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	digest := x.Book.Roster().digest
+	if err := x.send(frameDigest, digest[:]); err != nil {
+		return err
+	}
+	var (
+		told   bool        // our ids, since the last look
+		synced bool        // has says what the peer has
+		before [2][32]byte // digests, ours and the peer's, when ids were last told
+	)
+	for {
+		x.mu.Lock()
+		h := x.heard
+		x.heard = heard{}
+		x.mu.Unlock()
+		r := x.Book.Roster()
+		ids := slices.SortedFunc(maps.Keys(r.byID), compareIDs)
+		switch now := [2][32]byte{r.digest}; {
+		case h.digest == nil:
+		case *h.digest == r.digest:
+			x.note(ids, false)
+			synced = true
+		default:
+			if now[1] = *h.digest; now != before && !told {
+				told, before = true, now
+				if err := x.sendIDs(ids); err != nil {
+					return err
+				}
+			}
+		}
+		if h.any {
+			x.note(h.ids, true)
+			synced = true
+			if !told {
+				told = true
+				if err := x.sendIDs(ids); err != nil {
+					return err
+				}
+			}
+		}
+		if synced {
+			if err := x.push(r); err != nil {
+				return err
+			}
+		}
+		if err := x.verdict(r); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-x.wake:
+		case <-look.C:
+			told = false
+			x.mu.Lock()
+			x.useless = 0
+			x.mu.Unlock()
+			if err := x.send(frameDigest, r.digest[:]); err != nil {
+				return err
+			}
+		}
+		if err := x.ended(); err != nil {
+			return err
+		}
+	}
+}
+
+// verdict ends the session of members that are so no more. A device that leaves
+// has told so before.
+func (x *exchange) verdict(r *Roster) error {
+	if err := x.Book.Check(x.Peer); err != nil {
+		return x.refuse(reasonOf(err), err)
+	}
+	if err := x.Book.Check(x.Book.self); errors.Is(err, ErrRevoked) || errors.Is(err, ErrNotMember) {
+		return err
+	}
+	return nil
+}
+
+// note notes what the peer has; if afresh, nothing else.
+func (x *exchange) note(ids []ID, afresh bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if afresh {
+		clear(x.has)
+	}
+	for _, id := range ids {
+		x.has[id] = true
+	}
+}
+
+func (x *exchange) sendIDs(ids []ID) error {
+	b := make([]byte, 0, len(ids)*len(ID{}))
+	for _, id := range ids {
+		b = append(b, id[:]...)
+	}
+	return x.send(frameIDs, b)
+}
+
+// push sends what the peer lacks, each record after what it hangs on.
+func (x *exchange) push(r *Roster) error {
+	var lacks []*Record
+	x.mu.Lock()
+	for _, rec := range r.records {
+		if !x.has[rec.ID] {
+			x.has[rec.ID] = true
+			lacks = append(lacks, rec)
+		}
+	}
+	x.mu.Unlock()
+	for len(lacks) > 0 {
+		n, size := 0, 0
+		for n < len(lacks) && (n == 0 || size+len(lacks[n].raw) <= batchBytes) {
+			size += len(lacks[n].raw) + 4
+			n++
+		}
+		if err := x.send(frameRecords, appendRecords(nil, lacks[:n])); err != nil {
+			return err
+		}
+		lacks = lacks[n:]
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package member
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Ring holds the network keys that a device can read. It never changes.
+type Ring struct {
+	keys    map[KeyID]NetworkKey
+	epochs  map[KeyID]uint32
+	current KeyID
+}
+
+// Key is the key called id.
+func (r *Ring) Key(id KeyID) (NetworkKey, bool) {
+	k, ok := r.keys[id]
+	return k, ok
+}
+
+// Current is the key to encrypt with: of the highest epoch, then id. There is
+// none before the first seal arrives, and never for a relay.
+func (r *Ring) Current() (KeyID, NetworkKey, bool) {
+	k, ok := r.keys[r.current]
+	return r.current, k, ok
+}
+
+// Len is the number of keys.
+func (r *Ring) Len() int { return len(r.keys) }
+
+// ring collects the keys that were sealed to a device, and those that follow
+// from them. What is in the ring before is not opened again.
+func (r *Roster) ring(self Key, s *sealing, before *Ring) *Ring {
+	ring := &Ring{keys: make(map[KeyID]NetworkKey), epochs: make(map[KeyID]uint32)}
+	if before != nil {
+		maps.Copy(ring.keys, before.keys)
+	}
+	// Keys of records that no longer stand are dropped at the end.
+	valid := make(map[KeyID]bool)
+	var list []*Keys
+	for _, rec := range r.keys {
+		k := rec.Body.(*Keys)
+		list = append(list, k)
+		for i := range k.Seals {
+			if k.Seals[i].Recipient != self {
+				continue
+			}
+			if _, known := ring.keys[k.Key]; !known {
+				key, err := s.open(&k.Seals[i], k.Key)
+				if err != nil {
+					continue // an admin's slip; another seal may open
+				}
+				ring.keys[k.Key] = key
+			}
+			valid[k.Key] = true
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, k := range list {
+			if !valid[k.Key] {
+				continue
+			}
+			ring.epochs[k.Key] = max(ring.epochs[k.Key], k.Epoch)
+			for i := range k.Older {
+				o := &k.Older[i]
+				if valid[o.Key] {
+					continue
+				}
+				if _, known := ring.keys[o.Key]; !known {
+					key, err := ring.keys[k.Key].unwrap(o)
+					if err != nil {
+						continue
+					}
+					ring.keys[o.Key] = key
+				}
+				valid[o.Key], again = true, true
+				ring.epochs[o.Key] = max(ring.epochs[o.Key], o.Epoch)
+			}
+		}
+	}
+	maps.DeleteFunc(ring.keys, func(id KeyID, _ NetworkKey) bool { return !valid[id] })
+	if len(ring.keys) > 0 {
+		ring.current = slices.MaxFunc(slices.Collect(maps.Keys(ring.keys)), func(a, b KeyID) int {
+			return cmp.Or(cmp.Compare(ring.epochs[a], ring.epochs[b]), slices.Compare(a[:], b[:]))
+		})
+	}
+	return ring
+}
+
+// sealed are those that a key was sealed to.
+func (r *Roster) sealed(id KeyID) map[Key]bool {
+	to := make(map[Key]bool)
+	for _, rec := range r.keys {
+		if k := rec.Body.(*Keys); k.Key == id {
+			for i := range k.Seals {
+				to[k.Seals[i].Recipient] = true
+			}
+		}
+	}
+	return to
+}
+
+// reach are the keys that can be had from one: itself, and what was encrypted
+// by those already reached.
+func (r *Roster) reach(from KeyID) map[KeyID]bool {
+	reached := map[KeyID]bool{from: true}
+	for again := true; again; {
+		again = false
+		for _, rec := range r.keys {
+			k := rec.Body.(*Keys)
+			for i := 0; reached[k.Key] && i < len(k.Older); i++ {
+				if !reached[k.Older[i].Key] {
+					reached[k.Older[i].Key], again = true, true
+				}
+			}
+		}
+	}
+	return reached
+}
+
+// missing is what an admin with this ring has to hand out: the key to seal, the
+// members that lack it, and the older keys that it does not lead to. The key
+// is a new one if there is none, or if one that is no member any more has it.
+// Nothing is missing where members and older are empty.
+func (r *Roster) missing(ring *Ring) (key NetworkKey, epoch uint32, members []Member, older []KeyID, err error) {
+	id, key, ok := ring.Current()
+	epoch = ring.epochs[id]
+	have := r.sealed(id)
+	for k := range have {
+		ok = ok && r.Has(k, Reader)
+	}
+	reached := map[KeyID]bool{}
+	if ok {
+		reached = r.reach(id)
+	} else {
+		have = nil
+		if epoch++; epoch == 0 {
+			return key, 0, nil, nil, fmt.Errorf("the last epoch of keys is taken: revoke the admin that took it, dropping its keys")
+		}
+		if _, err := rand.Read(key[:]); err != nil {
+			return key, 0, nil, nil, err
+		}
+	}
+	for _, m := range r.Members() {
+		if r.Has(m.Key, Reader) && m.Sealing != ([32]byte{}) && !have[m.Key] {
+			members = append(members, m)
+		}
+	}
+	for _, old := range slices.SortedFunc(maps.Keys(ring.keys), func(a, b KeyID) int { return slices.Compare(a[:], b[:]) }) {
+		if !reached[old] {
+			older = append(older, old)
+		}
+	}
+	return key, epoch, members, older, nil
+}
