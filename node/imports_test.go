@@ -32,6 +32,7 @@ var (
 const (
 	keyNames   = "github.com/ipfs/go-datastore/..." // its Key type and ErrNotFound
 	hashes     = "github.com/zeebo/blake3"
+	ciphers    = "golang.org/x/crypto/..." // sealed keys
 	contentIDs = "github.com/ipfs/go-cid" // what a DHT is asked for
 	zstd       = "github.com/klauspost/compress/zstd"
 	wazero     = "github.com/tetratelabs/wazero/..."
@@ -56,7 +57,8 @@ var rooms = []room{
 	{name: "sandbox", ours: list("sandbox/..."), third: list(wazero, hashes)},
 	{name: "sandbox/sdk/..."},
 	{name: "node/api"},
-	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
+	{name: "node/member", third: list(hashes, ciphers), never: list("net", "net/http")},
+	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes, ciphers))},
 	// Its guests are written with the assembler of sandboxtest.
 	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(metrics, list(hashes))},
 	{name: "cmd/numax-node", ours: list("node", "node/..."), third: slices.Concat(settings, terminal)},
@@ -111,6 +113,8 @@ func TestImportTable(t *testing.T) {
 		{"sandbox/sdk/go", modulePath + "/sandbox", false},
 		{"node", modulePath + "/p2p", true},
 		{"node/api", modulePath + "/node", false},
+		{"node/member", "golang.org/x/crypto/nacl/box", true},
+		{"node/member", modulePath + "/p2p", false},
 		{"cmd/numax-node", modulePath + "/node/api", true},
 		{"cmd/numax-node", modulePath + "/crdt", false},
 		{"util", "fmt", false},

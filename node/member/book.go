@@ -56,9 +56,7 @@ func Found(network, device string, o Options) (*Book, error) {
 		return nil, fmt.Errorf("member: found network: %w", err)
 	}
 	g := Genesis{Name: network, Founder: b.self, Created: millis(b.now())}
-	if _, err := rand.Read(g.Nonce[:]); err != nil {
-		return nil, fmt.Errorf("member: found network: %w", err)
-	}
+	_, _ = rand.Read(g.Nonce[:]) // never fails
 	if err := b.begin(g); err != nil {
 		return nil, fmt.Errorf("member: found network: %w", err)
 	}
@@ -284,7 +282,8 @@ func (b *Book) actLocked(do func(*pen) error) error {
 // Revoke ends a membership; this device's own, if the subject is itself. Logs is
 // what this device has of the subject's entries: they stand so far. Of the
 // records that the subject made, those stand that drop (which may be nil) does
-// not choose. A key of entry bodies that the subject has is replaced.
+// not choose, and those that an earlier revocation let stand. A key of entry
+// bodies that the subject has is replaced.
 func (b *Book) Revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
 	return b.act("revoke", func(p *pen) error { return p.revoke(subject, logs, drop) })
 }

@@ -55,4 +55,3 @@ func sparing(ended []*Record, id ID) (list []*Record) {
 	}
 	return list
 }
-

@@ -12,8 +12,8 @@ import (
 // admin: the founder's, of rank 0, or that of a grant, one below its issuer (and
 // below the issuer of its invite, if it has one). Ranks are taken in turn:
 //
-//	seats of rank n ──► 1. what they revoke among themselves, in the order of their keys
-//	                    2. what else they said, if it stands: revocations, invites, grants, keys
+//	seats of rank n ──► 1. whom they revoke, in the order of their keys
+//	                    2. what else they said, if it stands: invites, grants, keys
 //	                    3. who of those that came by an invite got one of its uses
 //	                         │
 //	                         ▼ admins among the granted
@@ -21,7 +21,6 @@ import (
 //
 // So nothing that is decided hangs on anything below it, and two admins of one
 // rank that revoke each other come out the same everywhere: the lower key wins.
-// What came into force in step 1 stays in force.
 //
 // A record stands unless a revocation of its issuer, that the issuer's grant was
 // not made in knowledge of, leaves it out. A record that does not stand, or whose issuer has no
@@ -64,18 +63,19 @@ func evaluate(g Genesis, records []*Record) *Roster {
 	for _, r := range records {
 		e.said[r.Under] = append(e.said[r.Under], r)
 	}
-	for _, list := range e.said {
+	for under, list := range e.said {
 		slices.SortFunc(list, func(a, b *Record) int {
 			return cmp.Or(cmp.Compare(a.Body.kind(), b.Body.kind()), compareIDs(a.ID, b.ID))
 		})
+		e.said[under] = slices.CompactFunc(list, func(a, b *Record) bool { return a.ID == b.ID })
 	}
 	level := []seat{{holder: g.Founder}}
 	for rank := 0; len(level) > 0; rank++ {
 		slices.SortFunc(level, func(a, b seat) int {
 			return cmp.Or(compareKeys(a.holder, b.holder), compareIDs(a.id(), b.id()))
 		})
-		peers := e.revokePeers(level, rank)
-		e.takeRest(level, rank, peers)
+		e.endMembers(level, rank)
+		e.takeRest(level, rank)
 		for id, invite := range e.invites {
 			e.allot(invite, e.waiting[id])
 			delete(e.waiting, id)
@@ -99,44 +99,36 @@ func (e *evaluation) by(s seat) []*Record {
 	return slices.DeleteFunc(slices.Clone(e.said[s.id()]), func(r *Record) bool { return r.Issuer != s.holder })
 }
 
-// revokePeers decides what the seats of a rank say against each other, against
-// themselves and against the invites of their rank.
-func (e *evaluation) revokePeers(level []seat, rank int) (peers map[Key]bool) {
-	peers = make(map[Key]bool)
-	for _, s := range level {
-		peers[s.holder] = true
-		for _, r := range e.by(s) {
-			if i, ok := r.Body.(*Invite); ok {
-				peers[i.Key] = true
-			}
-		}
-	}
+// endMembers decides the revocations of a rank. One that was decided stays, also
+// when its issuer is revoked by a higher key: so there is no going round in
+// circles.
+func (e *evaluation) endMembers(level []seat, rank int) {
 	for from := 0; from < len(level); {
 		to := from
 		var decided []*Record
 		for ; to < len(level) && level[to].holder == level[from].holder; to++ {
 			for _, r := range e.by(level[to]) {
-				v, ok := r.Body.(*Revocation)
-				if ok && peers[v.Subject] && !e.outranked(r, rank) && e.stands(r, level[to].grant, false) {
+				if _, ok := r.Body.(*Revocation); ok && e.stands(r, level[to].grant, false) {
 					decided = append(decided, r)
 				}
 			}
 		}
 		for _, r := range decided {
 			e.take(r)
-			e.revoke(r)
+			if !e.outranked(r, rank) {
+				e.revoke(r)
+			}
 		}
 		from = to
 	}
-	return peers
 }
 
 // takeRest decides everything else that the seats of a rank say.
-func (e *evaluation) takeRest(level []seat, rank int, peers map[Key]bool) {
+func (e *evaluation) takeRest(level []seat, rank int) {
 	var rest []*Record
 	for _, s := range level {
 		for _, r := range e.by(s) {
-			if e.byID[r.ID] == nil && e.stands(r, s.grant, true) {
+			if _, ended := r.Body.(*Revocation); !ended && e.stands(r, s.grant, true) {
 				rest = append(rest, r)
 			}
 		}
@@ -145,10 +137,6 @@ func (e *evaluation) takeRest(level []seat, rank int, peers map[Key]bool) {
 	for _, r := range rest {
 		e.take(r)
 		switch b := r.Body.(type) {
-		case *Revocation:
-			if !peers[b.Subject] && !e.outranked(r, rank) {
-				e.revoke(r)
-			}
 		case *Invite:
 			e.invites[r.ID] = &redeemable{
 				Record: r, Invite: b, rank: rank, closed: slices.Clone(e.ended[b.Key]), used: make(map[Key]bool),

@@ -33,16 +33,18 @@ func encodeFile(g *Genesis, records []*Record) []byte {
 	genesis := g.append(nil)
 	b = append(binary.AppendUvarint(b, uint64(len(genesis))), genesis...)
 	b = appendRecords(b, records)
-	sum := blake3.Sum256(b)
+	sum := fileChecksum(b)
 	return append(b, sum[:]...)
 }
+
+func fileChecksum(b []byte) [fileSum]byte { return blake3.Sum256(b) }
 
 func decodeFile(b []byte) (g Genesis, records []*Record, err error) {
 	at := len(b) - fileSum
 	if at < len(fileMagic) || string(b[:len(fileMagic)]) != fileMagic {
 		return g, nil, fmt.Errorf("%w (it does not begin like one)", ErrDamaged)
 	}
-	if sum := blake3.Sum256(b[:at]); !bytes.Equal(sum[:], b[at:]) {
+	if sum := fileChecksum(b[:at]); !bytes.Equal(sum[:], b[at:]) {
 		return g, nil, fmt.Errorf("%w (checksum)", ErrDamaged)
 	}
 	r := &reader{b: b[len(fileMagic):at]}

@@ -11,8 +11,12 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// handshakeTimeout is how long a peer may take until it is admitted.
-const handshakeTimeout = 30 * time.Second
+const (
+	// handshakeTimeout is how long a peer may take until it is admitted.
+	handshakeTimeout = 30 * time.Second
+	// sendTimeout is how long it may take to take one frame.
+	sendTimeout = 30 * time.Second
+)
 
 // Admission tells of a peer that was admitted.
 type Admission struct {
@@ -24,9 +28,7 @@ type Admission struct {
 func (s *Session) open() (skew time.Duration, err error) {
 	network, chain := s.Book.Roster().network, s.Book.Roster().chain(s.Book.self)
 	var nonces [2 * nonceSize]byte
-	if _, err := rand.Read(nonces[:nonceSize]); err != nil {
-		return 0, err
-	}
+	_, _ = rand.Read(nonces[:nonceSize]) // never fails
 	if err := s.send(frameHello, []byte{streamVersion}, network[:], nonces[:nonceSize]); err != nil {
 		return 0, err
 	}
@@ -75,9 +77,7 @@ func (s *Session) answer() error {
 		return s.refuse(OtherNetwork, fmt.Errorf("the peer is %w (%v)", ErrForeign, m.network))
 	}
 	nonces := [2 * nonceSize]byte(append(m.nonce[:], make([]byte, nonceSize)...))
-	if _, err := rand.Read(nonces[nonceSize:]); err != nil {
-		return err
-	}
+	_, _ = rand.Read(nonces[nonceSize:])
 	proof := s.proof(false, nonces)
 	if err := s.send(frameWelcome, nonces[nonceSize:], proof[:]); err != nil {
 		return err
@@ -156,7 +156,9 @@ func (s *Session) proof(opener bool, nonces [2 * nonceSize]byte) (p [proofSize]b
 
 func (s *Session) ahead(theirs uint64) time.Duration { return s.Book.now().Sub(fromMillis(theirs)) }
 
+// send writes a frame; a peer that does not take it ends the stream.
 func (s *Session) send(kind byte, parts ...[]byte) error {
+	defer time.AfterFunc(sendTimeout, func() { _ = s.Stream.Close() }).Stop()
 	_, err := s.Stream.Write(frame(kind, parts...))
 	return err
 }

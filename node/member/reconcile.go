@@ -3,7 +3,6 @@ package member
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -61,10 +60,10 @@ func (x *exchange) run() error {
 	err := x.write(changed)
 	_ = x.Stream.Close()
 	<-done
-	if read := x.ended(); read != nil && !errors.Is(read, io.ErrClosedPipe) && (err == nil || !isVerdict(err)) {
-		return read // it explains why writing failed
+	if isVerdict(err) {
+		return err
 	}
-	return err
+	return x.ended() // it explains why writing failed
 }
 
 // isVerdict reports whether an error is this side's own decision to stop.
@@ -97,7 +96,7 @@ func (x *exchange) read() error {
 		}
 		m, err := decodeMessage(kind, payload)
 		if err != nil {
-			return x.refuse(BadRecord, err)
+			return err
 		}
 		cost := frameCost
 		switch kind {
@@ -107,7 +106,7 @@ func (x *exchange) read() error {
 			x.hear(func() { x.heard.ids, x.heard.any = m.ids, true })
 		case frameRecords:
 			if cost, err = x.learn(m.records); err != nil {
-				return x.refuse(BadRecord, err)
+				return err
 			}
 		case frameRefuse:
 			return &RefusedError{Reason: m.reason, Skew: x.ahead(m.time)}
@@ -184,12 +183,16 @@ func (x *exchange) write(changed <-chan struct{}) error {
 				}
 			}
 		}
+		if err := x.Book.Check(x.Peer); err != nil {
+			return x.refuse(reasonOf(err), err)
+		}
 		if synced {
 			if err := x.push(r); err != nil {
 				return err
 			}
 		}
-		if err := x.verdict(r); err != nil {
+		// A device that leaves has told so by now.
+		if err := x.Book.Check(x.Book.self); errors.Is(err, ErrRevoked) {
 			return err
 		}
 		select {
@@ -208,18 +211,6 @@ func (x *exchange) write(changed <-chan struct{}) error {
 			return err
 		}
 	}
-}
-
-// verdict ends the session of members that are so no more. A device that leaves
-// has told so before.
-func (x *exchange) verdict(r *Roster) error {
-	if err := x.Book.Check(x.Peer); err != nil {
-		return x.refuse(reasonOf(err), err)
-	}
-	if err := x.Book.Check(x.Book.self); errors.Is(err, ErrRevoked) || errors.Is(err, ErrNotMember) {
-		return err
-	}
-	return nil
 }
 
 // note notes what the peer has; if afresh, nothing else.

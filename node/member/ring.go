@@ -3,8 +3,8 @@ package member
 import (
 	"cmp"
 	"crypto/rand"
-	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -21,8 +21,9 @@ func (r *Ring) Key(id KeyID) (NetworkKey, bool) {
 	return k, ok
 }
 
-// Current is the key to encrypt with: of the highest epoch, then id. There is
-// none before the first seal arrives, and never for a relay.
+// Current is the key to encrypt with: one that only members have, if there is
+// one, and of those the one of the highest epoch, then id. There is none before
+// the first seal arrives, and never for a relay.
 func (r *Ring) Current() (KeyID, NetworkKey, bool) {
 	k, ok := r.keys[r.current]
 	return r.current, k, ok
@@ -83,12 +84,26 @@ func (r *Roster) ring(self Key, s *sealing, before *Ring) *Ring {
 		}
 	}
 	maps.DeleteFunc(ring.keys, func(id KeyID, _ NetworkKey) bool { return !valid[id] })
-	if len(ring.keys) > 0 {
+	if leaked := r.leaked(); len(ring.keys) > 0 {
 		ring.current = slices.MaxFunc(slices.Collect(maps.Keys(ring.keys)), func(a, b KeyID) int {
-			return cmp.Or(cmp.Compare(ring.epochs[a], ring.epochs[b]), slices.Compare(a[:], b[:]))
+			return cmp.Or(compareBools(leaked[b], leaked[a]), cmp.Compare(ring.epochs[a], ring.epochs[b]), slices.Compare(a[:], b[:]))
 		})
 	}
 	return ring
+}
+
+// leaked are the keys that someone has, or has made, who is no member any more.
+func (r *Roster) leaked() map[KeyID]bool {
+	leaked := make(map[KeyID]bool)
+	for _, rec := range r.keys {
+		k := rec.Body.(*Keys)
+		bad := !r.Has(rec.Issuer, Admin)
+		for i := range k.Seals {
+			bad = bad || !r.Has(k.Seals[i].Recipient, Reader)
+		}
+		leaked[k.Key] = leaked[k.Key] || bad
+	}
+	return leaked
 }
 
 // sealed are those that a key was sealed to.
@@ -124,26 +139,20 @@ func (r *Roster) reach(from KeyID) map[KeyID]bool {
 
 // missing is what an admin with this ring has to hand out: the key to seal, the
 // members that lack it, and the older keys that it does not lead to. The key
-// is a new one if there is none, or if one that is no member any more has it.
-// Nothing is missing where members and older are empty.
-func (r *Roster) missing(ring *Ring) (key NetworkKey, epoch uint32, members []Member, older []KeyID, err error) {
+// is a new one if there is none, or if the current one has leaked. Nothing is
+// missing where members and older are empty.
+func (r *Roster) missing(ring *Ring) (key NetworkKey, epoch uint32, members []Member, older []KeyID) {
 	id, key, ok := ring.Current()
 	epoch = ring.epochs[id]
-	have := r.sealed(id)
-	for k := range have {
-		ok = ok && r.Has(k, Reader)
-	}
-	reached := map[KeyID]bool{}
-	if ok {
-		reached = r.reach(id)
+	var have map[Key]bool
+	var reached map[KeyID]bool
+	if ok && !r.leaked()[id] {
+		have, reached = r.sealed(id), r.reach(id)
 	} else {
-		have = nil
-		if epoch++; epoch == 0 {
-			return key, 0, nil, nil, fmt.Errorf("the last epoch of keys is taken: revoke the admin that took it, dropping its keys")
+		if epoch < math.MaxUint32 { // there a key that has not leaked goes first all the same
+			epoch++
 		}
-		if _, err := rand.Read(key[:]); err != nil {
-			return key, 0, nil, nil, err
-		}
+		_, _ = rand.Read(key[:]) // never fails
 	}
 	for _, m := range r.Members() {
 		if r.Has(m.Key, Reader) && m.Sealing != ([32]byte{}) && !have[m.Key] {
@@ -155,5 +164,5 @@ func (r *Roster) missing(ring *Ring) (key NetworkKey, epoch uint32, members []Me
 			older = append(older, old)
 		}
 	}
-	return key, epoch, members, older, nil
+	return key, epoch, members, older
 }

@@ -54,7 +54,7 @@ type Member struct {
 	Key     Key
 	Name    string
 	Role    Role
-	Rank    int // admins: 0 for the founder, else one below who granted it
+	Rank    int // of an admin: 0 for the founder, else one below who granted it; MaxInt of others
 	Since   time.Time
 	Expires time.Time // zero: never
 	Revoked bool      // no grant of it is in force

@@ -27,8 +27,8 @@ type Session struct {
 }
 
 // Run talks until ctx ends or one side has a reason to stop. It returns a
-// *RefusedError if the peer did not admit this device, and an error of Check if
-// the peer was not admitted or is so no more.
+// *RefusedError if the peer did not admit this device, an error of Check if one of
+// the two is no member or is so no more, and io.EOF if the peer ended the stream.
 func (s *Session) Run(ctx context.Context) error {
 	err := s.run(ctx)
 	_ = s.Stream.Close()
