@@ -33,7 +33,7 @@ const (
 	keyNames   = "github.com/ipfs/go-datastore/..." // its Key type and ErrNotFound
 	hashes     = "github.com/zeebo/blake3"
 	ciphers    = "golang.org/x/crypto/..." // sealed keys
-	contentIDs = "github.com/ipfs/go-cid" // what a DHT is asked for
+	contentIDs = "github.com/ipfs/go-cid"  // what a DHT is asked for
 	zstd       = "github.com/klauspost/compress/zstd"
 	wazero     = "github.com/tetratelabs/wazero/..."
 	laws       = "pgregory.net/rapid"

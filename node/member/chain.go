@@ -8,7 +8,7 @@ const (
 
 // chain is what shows that devices are members: their grants in force, those of
 // the issuers up to the founder, the invites they came by, and the revocations
-// that let these stand.
+// that let these stand. Of a device that left it shows that.
 func (r *Roster) chain(devices ...Key) []*Record {
 	shown := make(map[ID]bool)
 	var todo []*Record
@@ -16,6 +16,11 @@ func (r *Roster) chain(devices ...Key) []*Record {
 		for _, g := range r.grants[k] {
 			if r.inForce(g.Record) {
 				todo = append(todo, g.Record)
+			}
+		}
+		for _, v := range r.ended[k] {
+			if v.Issuer == k {
+				todo = append(todo, v)
 			}
 		}
 	}

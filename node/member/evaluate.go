@@ -22,13 +22,12 @@ import (
 // So nothing that is decided hangs on anything below it, and two admins of one
 // rank that revoke each other come out the same everywhere: the lower key wins.
 //
-// A record stands unless a revocation of its issuer, that the issuer's grant was
-// not made in knowledge of, leaves it out. A record that does not stand, or whose issuer has no
-// seat, has no effect and is not kept.
+// A record stands unless a revocation of its issuer leaves it out, other than
+// one that the issuer's grant was made in knowledge of. A record that does not
+// stand, or whose issuer has no seat, has no effect and is not kept.
 type evaluation struct {
 	*Roster
 	said    map[ID][]*Record // by the grant that they were made under
-	rank    map[ID]int       // of grants that count
 	waiting map[ID][]granted // grants by an invite, until that is known
 	next    []seat
 	leavers []*Record // grants to others than admins
@@ -57,7 +56,7 @@ type redeemable struct {
 // evaluate computes the roster of a set of verified records of one network.
 func evaluate(g Genesis, records []*Record) *Roster {
 	e := &evaluation{
-		Roster: newRoster(g), said: make(map[ID][]*Record), rank: make(map[ID]int),
+		Roster: newRoster(g), said: make(map[ID][]*Record),
 		waiting: make(map[ID][]granted),
 	}
 	for _, r := range records {
@@ -108,7 +107,7 @@ func (e *evaluation) endMembers(level []seat, rank int) {
 		var decided []*Record
 		for ; to < len(level) && level[to].holder == level[from].holder; to++ {
 			for _, r := range e.by(level[to]) {
-				if _, ok := r.Body.(*Revocation); ok && e.stands(r, level[to].grant, false) {
+				if _, ok := r.Body.(*Revocation); ok && e.stands(r, level[to].grant) {
 					decided = append(decided, r)
 				}
 			}
@@ -128,7 +127,7 @@ func (e *evaluation) takeRest(level []seat, rank int) {
 	var rest []*Record
 	for _, s := range level {
 		for _, r := range e.by(s) {
-			if _, ended := r.Body.(*Revocation); !ended && e.stands(r, s.grant, true) {
+			if _, ended := r.Body.(*Revocation); !ended && e.stands(r, s.grant) {
 				rest = append(rest, r)
 			}
 		}
@@ -164,7 +163,7 @@ func (e *evaluation) allot(i *redeemable, list []granted) {
 		g := r.Body.(*Grant)
 		switch {
 		case g.Role != i.Role, i.Expires != 0 && r.Time > i.Expires, !i.spares(r.Record):
-		case !i.used[g.Subject] && uint64(len(i.used)) >= uint64(i.Uses):
+		case uint64(len(i.used)) >= uint64(i.Uses):
 		default:
 			i.used[g.Subject] = true
 			e.count(r.Record, max(r.rank, i.rank)+1)
@@ -179,20 +178,24 @@ func (i *redeemable) spares(grant *Record) bool {
 
 // leave lets members that are no admins revoke themselves.
 func (e *evaluation) leave() {
+	var decided []*Record
 	for _, g := range e.leavers {
 		for _, r := range e.by(seat{g.Body.(*Grant).Subject, g}) {
-			if v, ok := r.Body.(*Revocation); ok && v.Subject == r.Issuer && e.stands(r, g, false) {
-				e.take(r)
-				e.revoke(r)
+			if v, ok := r.Body.(*Revocation); ok && v.Subject == r.Issuer && e.stands(r, g) {
+				decided = append(decided, r)
 			}
 		}
+	}
+	for _, r := range decided {
+		e.take(r)
+		e.revoke(r)
 	}
 }
 
 // stands reports whether a record made under a grant (nil: the founder's seat)
-// outlives the revocations of its issuer. Those by the issuer itself count, if
-// at all, only where there are no others: the thief of a device revokes it too.
-func (e *evaluation) stands(r *Record, under *Record, own bool) bool {
+// outlives the revocations of its issuer. Those by the issuer itself count only
+// where there are no others: the thief of a device could revoke it too.
+func (e *evaluation) stands(r *Record, under *Record) bool {
 	var byOthers, byItself, spared, sparedItself bool
 	for _, v := range e.ended[r.Issuer] {
 		switch {
@@ -200,18 +203,15 @@ func (e *evaluation) stands(r *Record, under *Record, own bool) bool {
 		case v.Issuer != r.Issuer:
 			byOthers = true
 			spared = spared || v.lists(r.ID)
-		case own:
+		default:
 			byItself = true
 			sparedItself = sparedItself || v.lists(r.ID)
 		}
 	}
-	switch {
-	case byOthers:
+	if byOthers {
 		return spared
-	case byItself:
-		return sparedItself
 	}
-	return true
+	return !byItself || sparedItself
 }
 
 // lists reports whether a revocation lets a record stand.
@@ -250,7 +250,6 @@ func (e *evaluation) revoke(r *Record) {
 // count lets a grant take effect.
 func (e *evaluation) count(r *Record, rank int) {
 	g := r.Body.(*Grant)
-	e.rank[r.ID] = rank
 	e.grants[g.Subject] = append(e.grants[g.Subject], granted{r, rank})
 	if g.Role == Admin {
 		e.next = append(e.next, seat{g.Subject, r})
@@ -261,9 +260,8 @@ func (e *evaluation) count(r *Record, rank int) {
 
 // finish derives what the roster is asked for.
 func (e *evaluation) finish() {
-	ids := slices.SortedFunc(maps.Keys(e.byID), compareIDs)
 	h := blake3.NewDeriveKey(domainSet)
-	for _, id := range ids {
+	for _, id := range e.ids() {
 		_, _ = h.Write(id[:])
 	}
 	h.Sum(e.digest[:0])

@@ -104,6 +104,15 @@ func TestInviteFalls(t *testing.T) {
 	w.meet(f, other, x)
 	w.wantMember(f, x.Self(), ErrNotMember)
 
+	// Who comes by an invite ranks below its maker, whoever lets it in.
+	token, err = other.Invite(Admin, 1, time.Time{})
+	w.must(err)
+	w.tell(other, f)
+	w.wantReason(w.redeem(f, x, token), 0)
+	if m, _ := f.Roster().Member(x.Self()); m.Rank != 2 {
+		t.Errorf("the rank of a newcomer is %d, want 2", m.Rank)
+	}
+
 	token, err = f.Invite(Writer, 3, time.Time{})
 	w.must(err)
 	y, z := w.outsider(f), w.outsider(f)

@@ -71,7 +71,7 @@ func (r *Roster) redeemable(q *Request, now time.Time) (ID, Reason) {
 			return id, Revoked
 		case i.Expires != 0 && millis(now) > i.Expires:
 			return id, InviteExpired
-		case !i.used[q.Subject] && uint64(len(i.used)) >= uint64(i.Uses):
+		case uint64(len(i.used)) >= uint64(i.Uses):
 			return id, UsedUp
 		}
 		return id, 0

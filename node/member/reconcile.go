@@ -3,8 +3,6 @@ package member
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +13,11 @@ import (
 type exchange struct {
 	*Session
 	wake chan struct{} // something was heard
+
+	// Of the writer alone:
+	synced bool        // has says what the peer has
+	told   bool        // our ids, since the last look
+	before [2][32]byte // digests, ours and the peer's, when ids were last told
 
 	mu      sync.Mutex // guards the fields below
 	heard   heard
@@ -148,45 +151,15 @@ func (x *exchange) write(changed <-chan struct{}) error {
 	if err := x.send(frameDigest, digest[:]); err != nil {
 		return err
 	}
-	var (
-		told   bool        // our ids, since the last look
-		synced bool        // has says what the peer has
-		before [2][32]byte // digests, ours and the peer's, when ids were last told
-	)
 	for {
-		x.mu.Lock()
-		h := x.heard
-		x.heard = heard{}
-		x.mu.Unlock()
 		r := x.Book.Roster()
-		ids := slices.SortedFunc(maps.Keys(r.byID), compareIDs)
-		switch now := [2][32]byte{r.digest}; {
-		case h.digest == nil:
-		case *h.digest == r.digest:
-			x.note(ids, false)
-			synced = true
-		default:
-			if now[1] = *h.digest; now != before && !told {
-				told, before = true, now
-				if err := x.sendIDs(ids); err != nil {
-					return err
-				}
-			}
-		}
-		if h.any {
-			x.note(h.ids, true)
-			synced = true
-			if !told {
-				told = true
-				if err := x.sendIDs(ids); err != nil {
-					return err
-				}
-			}
+		if err := x.compare(r); err != nil {
+			return err
 		}
 		if err := x.Book.Check(x.Peer); err != nil {
 			return x.refuse(reasonOf(err), err)
 		}
-		if synced {
+		if x.synced {
 			if err := x.push(r); err != nil {
 				return err
 			}
@@ -199,7 +172,7 @@ func (x *exchange) write(changed <-chan struct{}) error {
 		case <-changed:
 		case <-x.wake:
 		case <-look.C:
-			told = false
+			x.told = false
 			x.mu.Lock()
 			x.useless = 0
 			x.mu.Unlock()
@@ -213,6 +186,36 @@ func (x *exchange) write(changed <-chan struct{}) error {
 	}
 }
 
+// compare acts on what the peer said of its set.
+func (x *exchange) compare(r *Roster) error {
+	x.mu.Lock()
+	h := x.heard
+	x.heard = heard{}
+	x.mu.Unlock()
+	tell := false
+	if h.digest != nil {
+		if now := [2][32]byte{r.digest, *h.digest}; now[0] == now[1] {
+			x.note(r.ids(), false)
+		} else if now != x.before {
+			tell, x.before = true, now
+		}
+	}
+	if h.any {
+		x.note(h.ids, true)
+		tell = true
+	}
+	if !tell || x.told {
+		return nil
+	}
+	x.told = true
+	ids := r.ids()
+	b := make([]byte, 0, len(ids)*len(ID{}))
+	for _, id := range ids {
+		b = append(b, id[:]...)
+	}
+	return x.send(frameIDs, b)
+}
+
 // note notes what the peer has; if afresh, nothing else.
 func (x *exchange) note(ids []ID, afresh bool) {
 	x.mu.Lock()
@@ -223,14 +226,7 @@ func (x *exchange) note(ids []ID, afresh bool) {
 	for _, id := range ids {
 		x.has[id] = true
 	}
-}
-
-func (x *exchange) sendIDs(ids []ID) error {
-	b := make([]byte, 0, len(ids)*len(ID{}))
-	for _, id := range ids {
-		b = append(b, id[:]...)
-	}
-	return x.send(frameIDs, b)
+	x.synced = true
 }
 
 // push sends what the peer lacks, each record after what it hangs on.

@@ -137,6 +137,9 @@ func (r *Roster) Network() NetworkID { return r.network }
 // Genesis is what the network began with.
 func (r *Roster) Genesis() Genesis { return r.genesis }
 
+// ids are those of all records, sorted.
+func (r *Roster) ids() []ID { return slices.SortedFunc(maps.Keys(r.byID), compareIDs) }
+
 // Len is the number of records.
 func (r *Roster) Len() int { return len(r.records) }
 

@@ -221,6 +221,12 @@ func TestRevocationIsPushed(t *testing.T) {
 		w.must(a.Revoke(a.Self(), nil, nil))
 		k1.wait()
 		w.wantMember(f, a.Self(), ErrRevoked)
+
+		// Or when it next meets somebody.
+		b := w.join(f, Writer)
+		w.must(b.Revoke(b.Self(), nil, nil))
+		w.talk(b, f, nil).wait()
+		w.wantMember(f, b.Self(), ErrRevoked)
 	})
 }
 
