@@ -12,10 +12,15 @@ import (
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/node/api"
+	"github.com/numax-mesh/numax/node/member"
 )
 
 // Data reads and changes the objects of a replica in the terms of the command.
-type Data struct{ r *replica.Replica }
+type Data struct {
+	r    *replica.Replica
+	book *member.Book // nil in an open network
+	name string       // of the network
+}
 
 // OpenData opens the data of a directory on which no node runs. Close it. What
 // is changed reaches the other nodes when a node runs there next. With readOnly
@@ -39,7 +44,7 @@ func OpenData(cfg Config, readOnly bool) (*Data, io.Closer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.replica.Run(ctx) }()
-	return &Data{s.replica}, closer(func() error {
+	return &Data{s.replica, s.book, cfg.Network}, closer(func() error {
 		cancel()
 		return errors.Join(<-done, s.store.Close())
 	}), nil

@@ -33,6 +33,7 @@ type Node struct {
 	api     *api.Listeners // nil if off
 	observe net.Listener   // nil if off
 	metrics *metrics
+	greeter *greeter // nil without a network, or in an open one
 }
 
 // Open opens the data directory, the listeners and the API. On an error
@@ -62,7 +63,7 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 		return nil, err
 	}
 	n.cfg = cfg
-	n.Data, n.Lists = &Data{n.state.replica}, newLists(&cfg)
+	n.Data, n.Lists = &Data{n.state.replica, n.state.book, cfg.Network}, newLists(&cfg)
 	n.metrics = newMetrics(n)
 	if cfg.networked() {
 		if err := n.openHost(); err != nil {
@@ -92,13 +93,12 @@ func (n *Node) openHost() error {
 	if err != nil {
 		return err
 	}
-	network := replica.OpenNetwork(n.cfg.Network)
 	var counted prometheus.Registerer // nobody reads it without an address
 	if n.cfg.Observability != "" {
 		counted = n.metrics.registry
 	}
 	host, err := p2p.New(p2p.Config{
-		Key: n.state.key, Tag: networkTag(network), Listen: n.cfg.Listen,
+		Key: n.state.key, Tag: networkTag(n.state.network), Admitted: admitted(n.book), Listen: n.cfg.Listen,
 		Bootstrap: slices.Concat(n.cfg.Bootstrap, begin), Blocked: blocked, Metrics: counted,
 		Discover: n.cfg.MDNS, Known: n.state.store.Foreign(), Agent: "numax/" + n.cfg.Version, Log: n.log,
 		Interface: n.cfg.Interface, Reachability: p2p.Reachability(n.cfg.Reachability),
@@ -108,7 +108,10 @@ func (n *Node) openHost() error {
 	}
 	n.host = host
 	n.mesh.host = host
-	return n.mesh.start(network, n.state.replica)
+	if n.book != nil {
+		n.greeter = newGreeter(n.book, host, n.log)
+	}
+	return n.mesh.start(n.state.network, n.state.replica)
 }
 
 // ID is the node's peer ID.
@@ -129,9 +132,6 @@ func (n *Node) Traffic() (in, out int64) {
 	}
 	return n.host.Traffic()
 }
-
-// Network is the name of the node's network.
-func (n *Node) Network() string { return n.cfg.Network }
 
 // API is where the API is served: host:port, or "" if it is off.
 func (n *Node) API() string {
@@ -165,6 +165,10 @@ func (n *Node) Run(ctx context.Context) error {
 	replicaRun.Go(func() { replicaErr = n.state.replica.Run(store) })
 	if n.host != nil {
 		hostRun.Go(func() { _ = n.host.Run(network) })
+	}
+	if n.greeter != nil {
+		hostRun.Go(func() { n.greeter.run(network) })
+		hostRun.Go(func() { n.followRoster(network) })
 	}
 	for _, s := range n.servers() {
 		servers.Go(func() { s.run(ctx, n.log) })
@@ -276,6 +280,9 @@ func (n *Node) Status() api.Status {
 	}
 	if n.host != nil {
 		s.Peers = len(n.host.Connected())
+	}
+	if n.book != nil {
+		s.Closed, s.Role = true, n.Network().Role
 	}
 	if err := n.state.replica.Failure(); err != nil {
 		s.Failure = err.Error()

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -72,47 +70,6 @@ func authorName(a crdt.Author) string {
 		id = hex.EncodeToString(b[:key])
 	}
 	return id + "/" + hex.EncodeToString(b[key:])
-}
-
-// Members are the authors of a dataset.
-func (d *Data) Members(dataset string) ([]api.Member, error) {
-	x, err := d.dataset(dataset)
-	if err != nil {
-		return nil, err
-	}
-	all := []api.Member{}
-	for _, m := range x.Members() {
-		all = append(all, api.Member{Name: authorName(m.Author), Self: m.Self, Ops: m.Ops, Retired: m.Retired, Forked: m.Forked, Ahead: m.Ahead.Seconds()})
-	}
-	slices.SortFunc(all, func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
-	return all, nil
-}
-
-// Forget retires an author, given by its name or the end of it.
-func (d *Data) Forget(ctx context.Context, dataset, name string) (api.Member, error) {
-	x, err := d.dataset(dataset)
-	if err != nil {
-		return api.Member{}, err
-	}
-	var found []replica.Member
-	for _, m := range x.Members() {
-		if name != "" && strings.HasSuffix(authorName(m.Author), name) {
-			found = append(found, m)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return api.Member{}, fmt.Errorf("member %q: %w: see numax-node members ls", name, api.ErrNotFound)
-	case len(found) > 1:
-		return api.Member{}, fmt.Errorf("%w: member %q: %d have names that end so", api.ErrUsage, name, len(found))
-	case found[0].Self:
-		return api.Member{}, fmt.Errorf("%w: member %q is this node: forget it from another one", api.ErrUsage, name)
-	}
-	m := found[0]
-	if err := x.Forget(m.Author); err != nil {
-		return api.Member{}, err
-	}
-	return api.Member{Name: authorName(m.Author), Ops: m.Ops, Retired: true, Forked: m.Forked}, d.Sync(ctx)
 }
 
 // resyncTime is how long a resync may take before it is given up.

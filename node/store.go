@@ -11,6 +11,7 @@ import (
 
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/datastore"
+	"github.com/numax-mesh/numax/node/member"
 	"github.com/numax-mesh/numax/p2p"
 )
 
@@ -20,6 +21,8 @@ type state struct {
 	key     ed25519.PrivateKey
 	store   *datastore.Store
 	replica *replica.Replica
+	book    *member.Book // nil in an open network
+	network replica.NetworkID
 }
 
 // purpose is what a directory is opened for.
@@ -36,17 +39,23 @@ func openState(cfg *Config, why purpose, mesh replica.Mesh, key ed25519.PrivateK
 	if err != nil {
 		return nil, err
 	}
-	if err := ownNetwork(cfg, store, why); err != nil {
+	book, err := openBook(cfg, key) // the store's lock guards it, too
+	if err == nil {
+		err = ownNetwork(cfg, store, book, why)
+	}
+	if err != nil {
 		_ = store.Close()
 		return nil, err
 	}
 	if !store.WasClean() {
 		log.Info("the last stop was not clean; checking the logs")
 	}
-	r, err := replica.Open(replica.Options{
-		Store: store, Key: key, Network: replica.OpenNetwork(cfg.Network), Mesh: mesh, Log: log,
+	o := replica.Options{
+		Store: store, Key: key, Network: networkOf(cfg, book), Mesh: mesh, Log: log,
 		Place: place(cfg.file(storeDir)), Retention: replica.Retention{Age: cfg.HistoryAge, Bytes: int64(cfg.HistorySize)},
-	})
+	}
+	closeNetwork(&o, book)
+	r, err := replica.Open(o)
 	if err == nil && !cfg.NoSync && why != toRead {
 		for _, name := range cfg.Datasets {
 			if _, err = r.Dataset(name); err != nil {
@@ -58,7 +67,7 @@ func openState(cfg *Config, why purpose, mesh replica.Mesh, key ed25519.PrivateK
 		_ = store.Close()
 		return nil, err
 	}
-	return &state{key, store, r}, nil
+	return &state{key, store, r, book, o.Network}, nil
 }
 
 // ErrInUse means that another process has the data directory open.
@@ -115,7 +124,11 @@ var infoNetwork = datastore.InfoKey("network")
 // ownNetwork settles which network the directory is opened for: the one that
 // was named, else the one it was last used for, so that `data get` without a
 // running node reads what the node wrote.
-func ownNetwork(cfg *Config, store *datastore.Store, why purpose) error {
+func ownNetwork(cfg *Config, store *datastore.Store, book *member.Book, why purpose) error {
+	if book != nil {
+		cfg.Network = book.Roster().Genesis().Name
+		return nil
+	}
 	last, err := store.Get(infoNetwork)
 	if err != nil && !errors.Is(err, datastore.ErrNotFound) {
 		return err

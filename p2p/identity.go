@@ -79,6 +79,23 @@ func PublicPeerID(key ed25519.PublicKey) (string, error) {
 	return id.String(), nil
 }
 
+// PeerKey is the Ed25519 public key in a peer ID.
+func PeerKey(peerID string) (key [ed25519.PublicKeySize]byte, err error) {
+	id, err := peer.Decode(peerID)
+	if err != nil {
+		return key, fmt.Errorf("p2p: peer id %q: %w", peerID, err)
+	}
+	pub, err := id.ExtractPublicKey()
+	if err != nil {
+		return key, fmt.Errorf("p2p: peer id %q: %w", peerID, err)
+	}
+	raw, err := pub.Raw()
+	if err != nil || pub.Type() != crypto.Ed25519 || len(raw) != len(key) {
+		return key, fmt.Errorf("p2p: peer id %q: not of an Ed25519 key", peerID)
+	}
+	return [ed25519.PublicKeySize]byte(raw), nil
+}
+
 // writeFile writes a private file so that it is there whole or not at all.
 func writeFile(file string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*") // mode 0600

@@ -28,6 +28,11 @@ type dataAccess interface {
 	Import(ctx context.Context, dataset string, r io.Reader) (api.Imported, error)
 	Members(ctx context.Context, dataset string) ([]api.Member, error)
 	Forget(ctx context.Context, dataset, name string) (api.Member, error)
+	Network(ctx context.Context) (api.Network, error)
+	Invites(ctx context.Context) ([]api.Invite, error)
+	Invite(ctx context.Context, i api.Invite) (api.Invite, error)
+	Withdraw(ctx context.Context, id string) (api.Invite, error)
+	Revoke(ctx context.Context, name string) (api.Member, error)
 }
 
 func newData() *cobra.Command {
@@ -119,6 +124,18 @@ func (o offlineData) Get(_ context.Context, dataset, family, key string) (api.Va
 
 func (o offlineData) Members(_ context.Context, dataset string) ([]api.Member, error) {
 	return o.Data.Members(dataset)
+}
+
+func (o offlineData) Network(context.Context) (api.Network, error) { return o.Data.Network(), nil }
+
+func (o offlineData) Invites(context.Context) ([]api.Invite, error) { return o.Data.Invites() }
+
+func (o offlineData) Invite(_ context.Context, i api.Invite) (api.Invite, error) {
+	return o.Data.Invite(i)
+}
+
+func (o offlineData) Withdraw(_ context.Context, id string) (api.Invite, error) {
+	return o.Data.Withdraw(id)
 }
 
 func printValue(cmd *cobra.Command, v api.Value) error {

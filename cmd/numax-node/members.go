@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +14,17 @@ import (
 
 func newMembers() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "members", Short: "Show who writes to a dataset, and forget who is gone for good",
+		Use: "members", Short: "Show who takes part, let devices in or put them out, forget who is gone for good",
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(membersList(), membersForget())
+	cmd.AddCommand(membersList(), membersApprove(), membersRevoke(), membersForget())
 	return cmd
 }
 
 func membersList() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ls", Short: "List the authors of a dataset", Args: noArgs,
+		Use: "ls", Short: "List the authors of a dataset and, in a closed network, the devices", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, dataset, done, err := open(cmd)
 			if err != nil {
@@ -37,9 +38,9 @@ func membersList() *cobra.Command {
 				return printJSON(all)
 			}
 			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "MEMBER\tOPS\tSTATE")
+			fmt.Fprintln(w, "MEMBER\tDEVICE\tROLE\tOPS\tSTATE")
 			for _, m := range all {
-				fmt.Fprintf(w, "%s\t%d\t%s\n", m.Name, m.Ops, memberState(m))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", m.Name, or(m.Device, "-"), or(m.Role, "-"), m.Ops, memberState(m))
 			}
 			return w.Flush()
 		},
@@ -50,6 +51,12 @@ func membersList() *cobra.Command {
 
 func memberState(m api.Member) string {
 	switch {
+	case m.Waiting:
+		return "waits to be approved"
+	case m.Revoked:
+		return "revoked"
+	case m.Expires != nil && m.Expires.Before(time.Now()):
+		return "expired on " + m.Expires.Format(time.DateOnly)
 	case m.Self:
 		return "this node"
 	case m.Forked:
@@ -58,6 +65,53 @@ func memberState(m api.Member) string {
 		return "forgotten"
 	}
 	return ""
+}
+
+func membersApprove() *cobra.Command {
+	var role string
+	cmd := &cobra.Command{
+		Use: "approve DEVICE", Short: "Let a device in that waits",
+		Long: "Let a device in that waits: one that runs numax-node join with a token of network show. DEVICE is its name,\n" +
+			"or the end of its peer id, as members ls shows them. Roles: admin, writer, reader, relay.",
+		Args: exactly(1, "DEVICE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := client(cmd) // only a running node knows who waits
+			if err != nil {
+				return err
+			}
+			m, err := c.Approve(cmd.Context(), args[0], role)
+			if err != nil {
+				return err
+			}
+			return show(cmd, m, fmt.Sprintf("%s is a member: %s", m.Device, m.Role))
+		},
+	}
+	addObject(cmd)
+	cmd.Flags().StringVar(&role, "role", "writer", "`role` of the device")
+	return cmd
+}
+
+func membersRevoke() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "revoke DEVICE", Short: "Put a device out of a closed network",
+		Long: "Put a device out of a closed network: it is disconnected from every member in reach, and nothing more is taken\n" +
+			"from it. What members had of its writes before they heard of it stands. DEVICE is its name, or the end of its\n" +
+			"peer id, as members ls shows them. What is written from now on is encrypted with a key that it does not get.",
+		Args: exactly(1, "DEVICE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, _, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			m, err := a.Revoke(cmd.Context(), args[0])
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			return show(cmd, m, "revoked "+m.Device+" "+m.Name)
+		},
+	}
+	addObject(cmd)
+	return cmd
 }
 
 func membersForget() *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -23,8 +24,10 @@ func TestMain(m *testing.M) {
 // wrong input and its message.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitvalue": waitValue, "waitpeer": waitPeer},
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"waitvalue": waitValue, "waitpeer": waitPeer, "waitasking": waitAsking, "capture": capture,
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp")) // where nodes of a machine meet
 			env.Setenv("NETWORK", "test-"+filepath.Base(env.WorkDir))
@@ -76,6 +79,38 @@ func waitPeer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("waitpeer %v: not connected", args)
+}
+
+// capture NAME REGEXP sets a variable to the group of the regexp in the last
+// stdout.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("no %s in stdout", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// waitasking DIR DEVICE waits until a device asks the node of DIR to be let in.
+func waitAsking(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitasking DIR DEVICE")
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		c, err := api.Dial(ts.MkAbs(args[0]))
+		ts.Check(err)
+		all, err := c.Members(context.Background(), "default")
+		ts.Check(err)
+		for _, m := range all {
+			if m.Waiting && m.Device == args[1] {
+				return
+			}
+		}
+	}
+	ts.Fatalf("%s does not ask", args[1])
 }
 
 // guests are hand-made modules for the scripts.

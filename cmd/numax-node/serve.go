@@ -64,9 +64,13 @@ func openNode(cmd *cobra.Command) (*openedNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.Offline && !cfg.NoSync {
-		log.Info("this network is open: any node that can reach this one and uses the same --network reads and writes its datasets",
-			"network", n.Network())
+	switch network := n.Network(); {
+	case cfg.Offline || cfg.NoSync:
+	case network.Closed:
+		log.Info("this network is closed: only members take part", "network", network.Name, "device", network.Device, "role", network.Role)
+	default:
+		log.Info("this network is open: any node that can reach this one and uses the same --network reads and writes its datasets; "+
+			"numax-node network create NAME makes a closed one", "network", network.Name)
 	}
 	return &openedNode{n, cfg, log}, nil
 }

@@ -39,7 +39,11 @@ func printStatus(s api.Status) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "peer id\t%s\n", s.PeerID)
 	fmt.Fprintf(w, "version\t%s\n", s.Version)
-	fmt.Fprintf(w, "network\t%s (open)\n", s.Network)
+	if s.Closed {
+		fmt.Fprintf(w, "network\t%s (closed; this device is %s)\n", s.Network, or(s.Role, "no member"))
+	} else {
+		fmt.Fprintf(w, "network\t%s (open)\n", s.Network)
+	}
 	fmt.Fprintf(w, "up for\t%s\n", time.Since(s.Started).Round(time.Second))
 	fmt.Fprintf(w, "peers\t%d\n", s.Peers)
 	fmt.Fprintf(w, "store\t%d bytes\n", s.Store)
@@ -139,4 +143,11 @@ func count(n uint64, what string) string {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)
+}
+
+func or(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
 }

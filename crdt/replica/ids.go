@@ -23,6 +23,8 @@ const (
 // one network means nothing in another.
 type NetworkID [32]byte
 
+func (n NetworkID) String() string { return hex.EncodeToString(n[:8]) }
+
 // OpenNetwork is the id of the open network called name.
 func OpenNetwork(name string) NetworkID {
 	var id NetworkID

@@ -197,6 +197,36 @@ func (c *Client) Resync(ctx context.Context, dataset, peer string) error {
 	return err
 }
 
+// Network asks what the node's network is.
+func (c *Client) Network(ctx context.Context) (Network, error) {
+	return fetch[Network](ctx, c, "GET", "/v1/network", nil, nil)
+}
+
+// Invites asks for the invites of a closed network.
+func (c *Client) Invites(ctx context.Context) ([]Invite, error) {
+	return fetch[[]Invite](ctx, c, "GET", "/v1/invites", nil, nil)
+}
+
+// Invite makes a token.
+func (c *Client) Invite(ctx context.Context, i Invite) (Invite, error) {
+	return fetch[Invite](ctx, c, "POST", "/v1/invites", nil, i)
+}
+
+// Withdraw ends an invite.
+func (c *Client) Withdraw(ctx context.Context, id string) (Invite, error) {
+	return fetch[Invite](ctx, c, "POST", "/v1/withdraw", url.Values{"id": {id}}, nil)
+}
+
+// Approve lets a device in that waits.
+func (c *Client) Approve(ctx context.Context, name, role string) (Member, error) {
+	return fetch[Member](ctx, c, "POST", "/v1/approve", url.Values{"name": {name}, "role": {role}}, nil)
+}
+
+// Revoke puts a device out.
+func (c *Client) Revoke(ctx context.Context, name string) (Member, error) {
+	return fetch[Member](ctx, c, "POST", "/v1/revoke", url.Values{"name": {name}}, nil)
+}
+
 // Watch calls changed with the value now and after each change until ctx ends.
 func (c *Client) Watch(ctx context.Context, dataset, family, key string, changed func(Value) error) error {
 	resp, err := c.do(ctx, "GET", "/v1/watch", object(dataset, family, key), nil)

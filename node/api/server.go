@@ -29,6 +29,12 @@ const maxRequest = 4 << 20
 //	GET  /v1/members?dataset=
 //	POST /v1/forget?dataset=&name=         → Member
 //	POST /v1/resync?dataset=&peer=
+//	GET  /v1/network
+//	GET  /v1/invites
+//	POST /v1/invites               Invite → Invite
+//	POST /v1/withdraw?id=          → Invite
+//	POST /v1/approve?name=&role=   → Member
+//	POST /v1/revoke?name=          → Member
 //
 // and the routes of swarmRoutes.
 func Handler(n Node, token string) http.Handler {
@@ -61,6 +67,33 @@ func Handler(n Node, token string) http.Handler {
 	mux.HandleFunc("POST /v1/import", func(w http.ResponseWriter, r *http.Request) {
 		done, err := n.Import(r.Context(), r.URL.Query().Get("dataset"), r.Body)
 		reply(w, done, err)
+	})
+	mux.HandleFunc("GET /v1/network", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.Network(), nil) })
+	mux.HandleFunc("GET /v1/invites", func(w http.ResponseWriter, _ *http.Request) {
+		all, err := n.Invites()
+		reply(w, all, err)
+	})
+	mux.HandleFunc("POST /v1/invites", func(w http.ResponseWriter, r *http.Request) {
+		var i Invite
+		if err := decode(http.MaxBytesReader(w, r.Body, maxRequest), &i); err != nil {
+			reply(w, nil, fmt.Errorf("%w: request body: %w", ErrUsage, err))
+			return
+		}
+		i, err := n.Invite(i)
+		reply(w, i, err)
+	})
+	mux.HandleFunc("POST /v1/withdraw", func(w http.ResponseWriter, r *http.Request) {
+		i, err := n.Withdraw(r.URL.Query().Get("id"))
+		reply(w, i, err)
+	})
+	mux.HandleFunc("POST /v1/approve", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		m, err := n.Approve(q.Get("name"), q.Get("role"))
+		reply(w, m, err)
+	})
+	mux.HandleFunc("POST /v1/revoke", func(w http.ResponseWriter, r *http.Request) {
+		m, err := n.Revoke(r.Context(), r.URL.Query().Get("name"))
+		reply(w, m, err)
 	})
 	mux.HandleFunc("GET /v1/members", func(w http.ResponseWriter, r *http.Request) {
 		all, err := n.Members(r.URL.Query().Get("dataset"))

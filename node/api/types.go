@@ -39,6 +39,15 @@ type Node interface {
 	// Members are the authors of a dataset; Forget retires one.
 	Members(dataset string) ([]Member, error)
 	Forget(ctx context.Context, dataset, name string) (Member, error)
+	// Network says what the network is. In an open one the rest is ErrUsage:
+	// Invite makes a token (of i only the role, the uses and the expiry count),
+	// Withdraw ends one, Approve lets a waiting device in, Revoke puts one out.
+	Network() Network
+	Invites() ([]Invite, error)
+	Invite(i Invite) (Invite, error)
+	Withdraw(id string) (Invite, error)
+	Approve(name, role string) (Member, error)
+	Revoke(ctx context.Context, name string) (Member, error)
 	// Resync makes a dataset's state that of a connected peer.
 	Resync(ctx context.Context, dataset, peer string) error
 	Swarm
@@ -63,14 +72,44 @@ type Imported struct {
 	Left    int `json:"left"`    // objects that had the value, or could not get it
 }
 
-// Member is an author of a dataset: a node, or one of the lives of a node.
+// Member is an author of a dataset: a node, or one of the lives of a node. In a
+// closed network it is also a device that has written nothing.
 type Member struct {
-	Name    string  `json:"name"` // peer id / replica id
+	Name    string  `json:"name"` // peer id / replica id; peer id of who has written nothing
 	Self    bool    `json:"self"`
 	Ops     uint64  `json:"ops"`
 	Retired bool    `json:"retired"`                 // nobody waits for it any more
 	Forked  bool    `json:"forked"`                  // it signed two logs; nothing more is taken from it
 	Ahead   float64 `json:"clock_ahead_s,omitempty"` // its clock, if it is more than a minute off
+
+	// In a closed network.
+	Device  string     `json:"device,omitempty"`
+	Role    string     `json:"role,omitempty"` // admin, writer, reader, relay; "" of who was never let in
+	Expires *time.Time `json:"expires,omitempty"`
+	Revoked bool       `json:"revoked,omitempty"`
+	Waiting bool       `json:"waiting,omitempty"` // to be approved
+}
+
+// Network is what a node's network is.
+type Network struct {
+	Name    string `json:"name"`
+	ID      string `json:"id"`
+	Closed  bool   `json:"closed"`
+	Device  string `json:"device,omitempty"` // this one's name
+	Role    string `json:"role,omitempty"`
+	Members int    `json:"members,omitempty"`
+	Token   string `json:"token,omitempty"` // with which a device can ask to be let in
+}
+
+// Invite lets devices in.
+type Invite struct {
+	ID      string     `json:"id"`
+	Token   string     `json:"token,omitempty"` // only when it is made
+	Role    string     `json:"role"`
+	Uses    int        `json:"uses"`
+	Used    int        `json:"used"`
+	Expires *time.Time `json:"expires,omitempty"`
+	Closed  bool       `json:"withdrawn,omitempty"`
 }
 
 // Status is what a node says of itself.
@@ -78,6 +117,8 @@ type Status struct {
 	PeerID   string    `json:"peer_id"`
 	Version  string    `json:"version"`
 	Network  string    `json:"network"`
+	Closed   bool      `json:"closed"` // only members take part
+	Role     string    `json:"role,omitempty"`
 	Started  time.Time `json:"started"`
 	Addrs    []string  `json:"addrs"`
 	Peers    int       `json:"peers"`

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"rsc.io/qr"
+
+	"github.com/numax-mesh/numax/node"
+	"github.com/numax-mesh/numax/node/api"
+)
+
+func newNetwork() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "network", Short: "Make a network that only members take part in", Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(networkCreate(), networkShow())
+	return cmd
+}
+
+func networkCreate() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Found a closed network, with this device as its first administrator",
+		Long: "Found a closed network, with this device as its first administrator. Others get in by invite (invite create,\n" +
+			"then join), and out by members revoke. What members write is encrypted. What the data directory holds of an\n" +
+			"open network stays in that one: data export and import take it over.",
+		Args: exactly(1, "NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := deviceConfig(cmd)
+			if err != nil {
+				return err
+			}
+			name, err := deviceName(cmd)
+			if err != nil {
+				return err
+			}
+			n, err := node.FoundNetwork(cfg, args[0], name)
+			if err != nil {
+				return err
+			}
+			return show(cmd, n, fmt.Sprintf("closed network %s: this device, %s, is its administrator\n"+
+				"start it with numax-node up, and let others in with numax-node invite create", n.Name, n.Device))
+		},
+	}
+	addDevice(cmd)
+	return cmd
+}
+
+func networkShow() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show", Short: "Show the network, and a token with which a device can ask to be let in", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, _, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			n, err := a.Network(cmd.Context())
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(n)
+			}
+			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintf(w, "network\t%s\n", n.Name)
+			fmt.Fprintf(w, "id\t%s\n", n.ID)
+			if !n.Closed {
+				fmt.Fprintln(w, "open\tanybody may take part")
+				return w.Flush()
+			}
+			fmt.Fprintf(w, "closed\t%s\n", count(uint64(n.Members), "member"))
+			fmt.Fprintf(w, "this device\t%s, %s\n", n.Device, or(n.Role, "no member"))
+			fmt.Fprintf(w, "token to ask with\t%s\n", n.Token)
+			return w.Flush()
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func newInvite() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "invite", Short: "Let devices into a closed network", Args: noSubcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(inviteCreate(), inviteList(), inviteWithdraw())
+	return cmd
+}
+
+func inviteCreate() *cobra.Command {
+	var uses int
+	var role string
+	var expires time.Duration
+	cmd := &cobra.Command{
+		Use: "create", Short: "Make a token that lets a device in",
+		Long: "Make a token that lets a device in: there, numax-node join TOKEN. Whoever has it first, comes in; send it as\n" +
+			"you would a password. Any administrator's running node takes it. Roles: admin, writer, reader, and relay,\n" +
+			"which stores and forwards what it cannot read.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, _, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			i := api.Invite{Role: role, Uses: uses}
+			if expires > 0 {
+				t := time.Now().Add(expires)
+				i.Expires = &t
+			} else if expires < 0 {
+				err = usagef("invite create: --expires %v: want a time ahead, or 0 for none", expires)
+			}
+			if err == nil {
+				i, err = a.Invite(cmd.Context(), i)
+			}
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(i)
+			}
+			if atTerminal(os.Stdout) {
+				if err := printQR(i.Token); err != nil {
+					return err
+				}
+			}
+			_, err = fmt.Println(i.Token)
+			return err
+		},
+	}
+	addObject(cmd)
+	cmd.Flags().IntVar(&uses, "uses", 1, "how many devices it lets in")
+	cmd.Flags().StringVar(&role, "role", "writer", "`role` of who comes in")
+	cmd.Flags().DurationVar(&expires, "expires", 24*time.Hour, "how long it can be used; 0 for ever")
+	return cmd
+}
+
+// printQR draws a token, in upper case: that takes less room.
+func printQR(token string) error {
+	code, err := qr.Encode(strings.ToUpper(token), qr.L)
+	if err != nil {
+		return nil // too long; the text is there
+	}
+	const border = 2
+	dark := func(x, y int) bool { return code.Black(x, y) } // false outside
+	for y := -border; y < code.Size+border; y += 2 {
+		var line strings.Builder
+		for x := -border; x < code.Size+border; x++ {
+			line.WriteString([]string{"█", "▀", "▄", " "}[b2i(dark(x, y+1))+2*b2i(dark(x, y))])
+		}
+		if _, err := fmt.Println(line.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func inviteList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List the invites and how often they were used", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, _, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			all, err := a.Invites(cmd.Context())
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			if wantsJSON(cmd) {
+				return printJSON(all)
+			}
+			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			fmt.Fprintln(w, "INVITE\tROLE\tUSED\tEXPIRES")
+			for _, i := range all {
+				expires := "never"
+				switch {
+				case i.Closed:
+					expires = "withdrawn"
+				case i.Expires != nil:
+					expires = i.Expires.Format(time.DateTime)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%d of %d\t%s\n", i.ID, i.Role, i.Used, i.Uses, expires)
+			}
+			return w.Flush()
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func inviteWithdraw() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "withdraw INVITE", Short: "End an invite; who came by it stays", Args: exactly(1, "INVITE, an id of invite ls or its beginning"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, _, done, err := open(cmd)
+			if err != nil {
+				return err
+			}
+			i, err := a.Withdraw(cmd.Context(), args[0])
+			if err := errors.Join(err, done()); err != nil {
+				return err
+			}
+			return show(cmd, i, "withdrew "+i.ID)
+		},
+	}
+	addObject(cmd)
+	return cmd
+}
+
+func newJoin() *cobra.Command {
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use: "join TOKEN", Short: "Make this device a member of a closed network",
+		Long: "Make this device a member of a closed network, with a token of invite create, or of network show and an\n" +
+			"administrator's approval. An administrator's node has to be running, on this LAN or at an address of the token.",
+		Args: exactly(1, "TOKEN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := loadSettings(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			cfg, err := s.node()
+			if err != nil {
+				return err
+			}
+			log, err := s.logger()
+			if err != nil {
+				return err
+			}
+			name, err := deviceName(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, wait)
+			defer cancel()
+			waiting := func() {
+				fmt.Fprintf(os.Stderr, "waiting to be approved: an administrator runs numax-node members approve %q\n", name)
+			}
+			n, err := node.JoinNetwork(ctx, cfg, args[0], name, waiting, log)
+			if err != nil {
+				return err
+			}
+			return show(cmd, n, fmt.Sprintf("%s is a member of %s: %s\nstart it with numax-node up", n.Device, n.Name, n.Role))
+		},
+	}
+	addSettings(cmd.Flags())
+	addName(cmd)
+	addJSON(cmd)
+	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long to look for who can decide")
+	return cmd
+}
+
+// addDevice adds the flags of commands about the device itself.
+func addDevice(cmd *cobra.Command) {
+	addObject(cmd)
+	addName(cmd)
+}
+
+func addName(cmd *cobra.Command) {
+	cmd.Flags().String("name", "", "`name` of this device for the others (default the host's name)")
+}
+
+func deviceConfig(cmd *cobra.Command) (node.Config, error) {
+	s, err := loadSettings(cmd.Flags())
+	if err != nil {
+		return node.Config{}, err
+	}
+	return s.node()
+}
+
+func deviceName(cmd *cobra.Command) (string, error) {
+	name, err := cmd.Flags().GetString("name")
+	if err == nil && name == "" {
+		name, err = os.Hostname()
+	}
+	return name, err
+}

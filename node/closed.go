@@ -1,0 +1,107 @@
+package node
+
+import (
+	"crypto/cipher"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/member"
+	"github.com/numax-mesh/numax/p2p"
+)
+
+// membersFile has the membership of a closed network. A data directory without
+// one is of an open network.
+const membersFile = "members"
+
+// openBook opens the membership of a data directory; nil if its network is open.
+func openBook(cfg *Config, key ed25519.PrivateKey) (*member.Book, error) {
+	book, err := member.Open(member.Options{File: cfg.file(membersFile), Key: key})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	name := book.Roster().Genesis().Name
+	if cfg.Network != "" && cfg.Network != name {
+		return nil, fmt.Errorf("data directory %s is of the closed network %q, not of %q: leave --network out, or use another --data", cfg.Data, name, cfg.Network)
+	}
+	return book, nil
+}
+
+// networkOf is the id of a directory's network.
+func networkOf(cfg *Config, book *member.Book) replica.NetworkID {
+	if book == nil {
+		return replica.OpenNetwork(cfg.Network)
+	}
+	return replica.NetworkID(book.Roster().Network())
+}
+
+// closeNetwork has a replica go by the roster of a closed network.
+func closeNetwork(o *replica.Options, book *member.Book) {
+	if book == nil {
+		return
+	}
+	o.Authorize = func(d replica.DatasetID, a crdt.Author) uint64 { return book.Roster().Standing(d, a.Bytes()) }
+	o.Keys = &keyring{book: book}
+	o.MayRead = func(peer string) bool { return hasRole(book, peer, member.Reader) }
+}
+
+// admitted says who may take part, to the host; nil in an open network.
+func admitted(book *member.Book) func(string) bool {
+	if book == nil {
+		return nil
+	}
+	return func(peer string) bool {
+		k, err := p2p.PeerKey(peer)
+		return err == nil && book.Check(member.Key(k)) == nil
+	}
+}
+
+func hasRole(book *member.Book, peer string, role member.Role) bool {
+	k, err := p2p.PeerKey(peer)
+	return err == nil && book.Roster().Has(member.Key(k), role)
+}
+
+// keyring gives a replica the keys of a closed network.
+type keyring struct {
+	book *member.Book
+	made sync.Map // member.KeyID → cipher.AEAD
+}
+
+// Current implements replica.Keyring.
+func (k *keyring) Current() (replica.KeyID, cipher.AEAD) {
+	id, key, ok := k.book.Ring().Current()
+	if !ok {
+		return replica.KeyID{}, nil
+	}
+	return replica.KeyID(id), k.aead(id, key)
+}
+
+// Find implements replica.Keyring.
+func (k *keyring) Find(id replica.KeyID) cipher.AEAD {
+	key, ok := k.book.Ring().Key(member.KeyID(id))
+	if !ok {
+		return nil
+	}
+	return k.aead(member.KeyID(id), key)
+}
+
+func (k *keyring) aead(id member.KeyID, key member.NetworkKey) cipher.AEAD {
+	if made, ok := k.made.Load(id); ok {
+		return made.(cipher.AEAD)
+	}
+	made, err := chacha20poly1305.NewX(key[:])
+	if err != nil {
+		panic(err) // the key has the right size
+	}
+	k.made.Store(id, made)
+	return made
+}
