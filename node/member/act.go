@@ -195,11 +195,7 @@ func (p *pen) reseal() error {
 			k.Seals = append(k.Seals, s)
 		}
 		for _, id := range older[:o] {
-			old, err := key.wrap(ring.keys[id], ring.epochs[id])
-			if err != nil {
-				return err
-			}
-			k.Older = append(k.Older, old)
+			k.Older = append(k.Older, key.wrap(ring.keys[id], ring.epochs[id]))
 		}
 		slices.SortFunc(k.Seals, func(a, b Seal) int { return compareKeys(a.Recipient, b.Recipient) })
 		bodies = append(bodies, k) // older is sorted

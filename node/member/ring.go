@@ -2,6 +2,7 @@ package member
 
 import (
 	"cmp"
+	"crypto/cipher"
 	"crypto/rand"
 	"maps"
 	"math"
@@ -11,6 +12,7 @@ import (
 // Ring holds the network keys that a device can read. It never changes.
 type Ring struct {
 	keys    map[KeyID]NetworkKey
+	ciphers map[KeyID]cipher.AEAD
 	epochs  map[KeyID]uint32
 	current KeyID
 }
@@ -20,6 +22,9 @@ func (r *Ring) Key(id KeyID) (NetworkKey, bool) {
 	k, ok := r.keys[id]
 	return k, ok
 }
+
+// Cipher is XChaCha20-Poly1305 under the key called id; nil if it is not here.
+func (r *Ring) Cipher(id KeyID) cipher.AEAD { return r.ciphers[id] }
 
 // Current is the key to encrypt with: one that only members have, if there is
 // one, and of those the one of the highest epoch, then id. There is none before
@@ -35,7 +40,7 @@ func (r *Ring) Len() int { return len(r.keys) }
 // ring collects the keys that were sealed to a device, and those that follow
 // from them. What is in the ring before is not opened again.
 func (r *Roster) ring(self Key, s *sealing, before *Ring) *Ring {
-	ring := &Ring{keys: make(map[KeyID]NetworkKey), epochs: make(map[KeyID]uint32)}
+	ring := &Ring{keys: make(map[KeyID]NetworkKey), ciphers: make(map[KeyID]cipher.AEAD), epochs: make(map[KeyID]uint32)}
 	if before != nil {
 		maps.Copy(ring.keys, before.keys)
 	}
@@ -84,6 +89,9 @@ func (r *Roster) ring(self Key, s *sealing, before *Ring) *Ring {
 		}
 	}
 	maps.DeleteFunc(ring.keys, func(id KeyID, _ NetworkKey) bool { return !valid[id] })
+	for id, k := range ring.keys {
+		ring.ciphers[id] = k.cipher()
+	}
 	if leaked := r.leaked(); len(ring.keys) > 0 {
 		ring.current = slices.MaxFunc(slices.Collect(maps.Keys(ring.keys)), func(a, b KeyID) int {
 			return cmp.Or(compareBools(leaked[b], leaked[a]), cmp.Compare(ring.epochs[a], ring.epochs[b]), slices.Compare(a[:], b[:]))

@@ -23,6 +23,9 @@ func TestKeys(t *testing.T) {
 	w.wantCurrent(admin, first, true)
 	w.wantCurrent(x, first, true)
 	w.wantCurrent(relay, first, false)
+	if x.Ring().Cipher(first) == nil || relay.Ring().Cipher(first) != nil {
+		t.Error("a reader has no cipher, or a relay has one")
+	}
 
 	w.must(f.Revoke(x.Self(), nil, nil))
 	w.meet(f, admin, x)

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
@@ -65,25 +66,25 @@ func (s *sealing) open(seal *Seal, id KeyID) (k NetworkKey, err error) {
 	return named(NetworkKey(b), id)
 }
 
-// wrap encrypts an older key by k.
-func (k NetworkKey) wrap(old NetworkKey, epoch uint32) (OldKey, error) {
-	o := OldKey{Key: old.ID(), Epoch: epoch}
+func (k NetworkKey) cipher() cipher.AEAD {
 	aead, err := chacha20poly1305.NewX(k[:])
 	if err != nil {
-		return o, err
+		panic(err) // the key has its size
 	}
+	return aead
+}
+
+// wrap encrypts an older key by k.
+func (k NetworkKey) wrap(old NetworkKey, epoch uint32) OldKey {
+	o := OldKey{Key: old.ID(), Epoch: epoch}
 	nonce := o.Box[:chacha20poly1305.NonceSizeX]
 	_, _ = rand.Read(nonce) // never fails
-	aead.Seal(nonce, nonce, old[:], o.Key[:])
-	return o, nil
+	k.cipher().Seal(nonce, nonce, old[:], o.Key[:])
+	return o
 }
 
 func (k NetworkKey) unwrap(o *OldKey) (old NetworkKey, err error) {
-	aead, err := chacha20poly1305.NewX(k[:])
-	if err != nil {
-		return old, err
-	}
-	b, err := aead.Open(nil, o.Box[:chacha20poly1305.NonceSizeX], o.Box[chacha20poly1305.NonceSizeX:], o.Key[:])
+	b, err := k.cipher().Open(nil, o.Box[:chacha20poly1305.NonceSizeX], o.Box[chacha20poly1305.NonceSizeX:], o.Key[:])
 	if err != nil || len(b) != len(old) {
 		return old, errSealed
 	}
