@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync"
-
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/replica"
@@ -50,7 +47,7 @@ func closeNetwork(o *replica.Options, book *member.Book) {
 		return
 	}
 	o.Authorize = func(d replica.DatasetID, a crdt.Author) uint64 { return book.Roster().Standing(d, a.Bytes()) }
-	o.Keys = &keyring{book: book}
+	o.Keys = keyring{book}
 	o.MayRead = func(peer string) bool { return hasRole(book, peer, member.Reader) }
 }
 
@@ -71,37 +68,14 @@ func hasRole(book *member.Book, peer string, role member.Role) bool {
 }
 
 // keyring gives a replica the keys of a closed network.
-type keyring struct {
-	book *member.Book
-	made sync.Map // member.KeyID → cipher.AEAD
-}
+type keyring struct{ book *member.Book }
 
 // Current implements replica.Keyring.
-func (k *keyring) Current() (replica.KeyID, cipher.AEAD) {
-	id, key, ok := k.book.Ring().Current()
-	if !ok {
-		return replica.KeyID{}, nil
-	}
-	return replica.KeyID(id), k.aead(id, key)
+func (k keyring) Current() (replica.KeyID, cipher.AEAD) {
+	ring := k.book.Ring()
+	id, _, _ := ring.Current()
+	return replica.KeyID(id), ring.Cipher(id)
 }
 
 // Find implements replica.Keyring.
-func (k *keyring) Find(id replica.KeyID) cipher.AEAD {
-	key, ok := k.book.Ring().Key(member.KeyID(id))
-	if !ok {
-		return nil
-	}
-	return k.aead(member.KeyID(id), key)
-}
-
-func (k *keyring) aead(id member.KeyID, key member.NetworkKey) cipher.AEAD {
-	if made, ok := k.made.Load(id); ok {
-		return made.(cipher.AEAD)
-	}
-	made, err := chacha20poly1305.NewX(key[:])
-	if err != nil {
-		panic(err) // the key has the right size
-	}
-	k.made.Store(id, made)
-	return made
-}
+func (k keyring) Find(id replica.KeyID) cipher.AEAD { return k.book.Ring().Cipher(member.KeyID(id)) }

@@ -58,10 +58,10 @@ var rooms = []room{
 	{name: "sandbox/sdk/..."},
 	{name: "node/api"},
 	{name: "node/member", third: list(hashes, ciphers), never: list("net", "net/http")},
-	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes, ciphers))},
+	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
 	// Its guests are written with the assembler of sandboxtest.
 	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(metrics, list(hashes))},
-	{name: "cmd/numax-node", ours: list("node", "node/..."), third: slices.Concat(settings, terminal)},
+	{name: "cmd/numax-node", ours: list("node", "node/..."), third: slices.Concat(settings, terminal, list("rsc.io/qr"))},
 	{name: "examples/...", ours: list("sandbox/sdk/...")},
 }
 

@@ -123,6 +123,8 @@ func (d *device) ask(ctx context.Context, cfg Config, book *member.Book, t *memb
 		switch refused.Reason {
 		case member.Pending:
 			once.Do(waiting)
+		case member.UnknownInvite: // unless another administrator does know it
+			time.AfterFunc(inviteWait, func() { cancel(err) })
 		case member.UsedUp, member.InviteExpired, member.BadSignature, member.Revoked, member.Expired, member.Full, member.OtherVersion:
 			cancel(err)
 		}
@@ -157,6 +159,10 @@ func usable(addrs []string) (ok []string) {
 	}
 	return ok
 }
+
+// inviteWait is how long others are asked, when an administrator does not know an
+// invite.
+const inviteWait = 5 * time.Second
 
 // keyWait is how long a new member waits for the network's key, once it is let
 // in.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -178,28 +179,48 @@ func (g *greeter) session(ctx context.Context, peer string, stream io.ReadWriteC
 	return err
 }
 
+// Times of followRoster.
+const (
+	rosterEvery = time.Minute // memberships expire without a word
+	resealWait  = 2 * time.Second
+	// partingWait is how long a device that was put out stays connected, to be told
+	// so. Nothing more is taken from it meanwhile.
+	partingWait = 200 * time.Millisecond
+)
+
 // followRoster acts on changes of the roster until ctx ends: who is no member any
 // more is disconnected and taken nothing from, and an administrator hands out
-// keys that members lack.
+// keys that members lack, a little later, since others may do it too.
 func (n *Node) followRoster(ctx context.Context) {
 	changed, stop := n.book.Watch()
 	defer stop()
+	tick := time.NewTicker(rosterEvery)
+	defer tick.Stop()
+	reseal := time.NewTimer(0)
+	defer reseal.Stop()
+	readmit := time.NewTimer(0)
+	defer readmit.Stop()
 	out := false
 	for {
 		err := n.book.Check(n.book.Self())
 		if err != nil && !out {
-			n.log.Error("this device does not take part: "+err.Error()+"; its data stays readable here", "network", n.cfg.Network)
+			n.log.Error("this device does not take part; what it has stays readable here", "network", n.cfg.Network, "err", err)
 		}
 		out = err != nil
-		n.host.Readmit()
 		if err := n.state.replica.Reauthorize(ctx); err != nil && ctx.Err() == nil {
 			n.log.Error("cannot act on a change of the roster", "err", err)
 		}
-		if err := n.book.Reseal(); err != nil {
-			n.log.Warn("cannot hand out keys", "err", err)
-		}
 		select {
 		case <-changed:
+			reseal.Reset(rand.N(resealWait))
+			readmit.Reset(partingWait)
+		case <-tick.C:
+		case <-readmit.C:
+			n.host.Readmit()
+		case <-reseal.C:
+			if err := n.book.Reseal(); err != nil {
+				n.log.Warn("cannot hand out keys", "err", err)
+			}
 		case <-ctx.Done():
 			return
 		}

@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitvalue": waitValue, "waitpeer": waitPeer, "waitasking": waitAsking, "capture": capture,
+			"waitvalue": waitValue, "waitpeer": waitPeer, "waitmember": waitMember, "capture": capture,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp")) // where nodes of a machine meet
@@ -94,10 +94,11 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], m[1])
 }
 
-// waitasking DIR DEVICE waits until a device asks the node of DIR to be let in.
-func waitAsking(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waitasking DIR DEVICE")
+// waitmember DIR DEVICE STATE waits until the node of DIR knows that a device is
+// waiting or revoked.
+func waitMember(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: waitmember DIR DEVICE waiting|revoked")
 	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c, err := api.Dial(ts.MkAbs(args[0]))
@@ -105,12 +106,12 @@ func waitAsking(ts *testscript.TestScript, neg bool, args []string) {
 		all, err := c.Members(context.Background(), "default")
 		ts.Check(err)
 		for _, m := range all {
-			if m.Waiting && m.Device == args[1] {
+			if m.Device == args[1] && (m.Waiting && args[2] == "waiting" || m.Revoked && args[2] == "revoked") {
 				return
 			}
 		}
 	}
-	ts.Fatalf("%s does not ask", args[1])
+	ts.Fatalf("waitmember %v: it is not", args)
 }
 
 // guests are hand-made modules for the scripts.

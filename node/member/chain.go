@@ -1,5 +1,7 @@
 package member
 
+import "slices"
+
 // What a device shows of itself to be let in is bounded.
 const (
 	maxChain      = 128
@@ -10,7 +12,6 @@ const (
 // the issuers up to the founder, the invites they came by, and the revocations
 // that let these stand. Of a device that left it shows that.
 func (r *Roster) chain(devices ...Key) []*Record {
-	shown := make(map[ID]bool)
 	var todo []*Record
 	for _, k := range devices {
 		for _, g := range r.grants[k] {
@@ -24,6 +25,15 @@ func (r *Roster) chain(devices ...Key) []*Record {
 			}
 		}
 	}
+	return r.trail(todo)
+}
+
+// verdict is what shows a device that it was revoked.
+func (r *Roster) verdict(k Key) []*Record { return r.trail(slices.Clone(r.ended[k])) }
+
+// trail is some records with what they hang on.
+func (r *Roster) trail(todo []*Record) []*Record {
+	shown := make(map[ID]bool)
 	for len(todo) > 0 {
 		rec := todo[0]
 		todo = todo[1:]

@@ -130,6 +130,7 @@ func decodeMessage(kind byte, payload []byte) (m message, err error) {
 		m.records, err = decodeRecords(r)
 	case frameRefuse:
 		m.reason, m.time = Reason(r.byte()), r.time()
+		m.records, err = decodeRecords(r)
 	case frameDigest:
 		r.fixed(m.digest[:])
 	case frameIDs:

@@ -174,15 +174,27 @@ func (s *Session) receive(kind byte, limit uint64) (message, error) {
 	case err != nil:
 		return m, err
 	case k == frameRefuse:
-		return m, &RefusedError{Reason: m.reason, Skew: s.ahead(m.time)}
+		return m, s.refused(m)
 	case k != kind && (kind != 0 || k != frameShow && k != frameJoin):
 		return m, fmt.Errorf("%w: frame of kind %d", ErrMalformed, k)
 	}
 	return m, nil
 }
 
-// refuse tells the peer a reason and returns why.
+// refuse tells the peer a reason and returns why. Who was revoked is shown by
+// whom.
 func (s *Session) refuse(reason Reason, why error) error {
-	_ = s.send(frameRefuse, []byte{byte(reason)}, binary.BigEndian.AppendUint64(nil, millis(s.Book.now())))
+	var shown []*Record
+	if reason == Revoked {
+		shown = s.Book.Roster().verdict(s.Peer)
+	}
+	_ = s.send(frameRefuse, []byte{byte(reason)}, binary.BigEndian.AppendUint64(nil, millis(s.Book.now())), appendRecords(nil, shown))
 	return why
+}
+
+// refused is for a peer's refusal: a device that was revoked may learn it here
+// first.
+func (s *Session) refused(m message) error {
+	_, _ = s.Book.Merge(m.records) // what is wrong with them changes nothing
+	return &RefusedError{Reason: m.reason, Skew: s.ahead(m.time)}
 }

@@ -112,7 +112,7 @@ func (x *exchange) read() error {
 				return err
 			}
 		case frameRefuse:
-			return &RefusedError{Reason: m.reason, Skew: x.ahead(m.time)}
+			return x.refused(m)
 		default:
 			return fmt.Errorf("%w: frame of kind %d", ErrMalformed, kind)
 		}

@@ -213,7 +213,11 @@ func TestRevocationIsPushed(t *testing.T) {
 			t.Errorf("its peer ended with %v, want ErrRevoked", e2)
 		}
 		w.wantEqual(a, f)
-		e1, e2 = w.talk(x, f, nil).wait()
+		w.wantMember(x, x.Self(), ErrRevoked) // it saw by whom
+		late := w.join(f, Writer)
+		w.must(f.Revoke(late.Self(), nil, nil))
+		e1, e2 = w.talk(late, f, nil).wait()
+		w.wantMember(late, late.Self(), ErrRevoked)
 		checkError(t, e1, "this device was revoked")
 		checkError(t, e2, "revoked")
 
