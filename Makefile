@@ -66,7 +66,7 @@ soak: ## HOURS=24 of churn in virtual time: does anything grow?
 
 TRIES ?= 3
 test-net: ## nodes on real networks, in namespaces; needs root, iproute2 and, for NAT, nft; TRIES=20
-	NUMAX_NET_TESTS=1 $(GO) test -v -timeout 10m -count 1 ./p2p/p2ptest -net.tries $(TRIES)
+	NUMAX_NET_TESTS=1 $(GO) test -v -timeout 20m -count 1 ./p2p/p2ptest -net.tries $(TRIES)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)

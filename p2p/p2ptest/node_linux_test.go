@@ -111,15 +111,11 @@ func (n *node) knows(others ...*node) bool {
 	return true
 }
 
-// path is how n reaches a node: direct, relayed or "".
-func (n *node) path(to *node) string {
+// reaches is how n reaches a node: lan, direct, punched, relayed or "".
+func (n *node) reaches(to *node) string {
 	for _, p := range n.peers() {
-		switch {
-		case p.ID != to.id:
-		case strings.Contains(p.Addr, "/p2p-circuit"):
-			return "relayed"
-		default:
-			return "direct"
+		if p.ID == to.id {
+			return p.Way
 		}
 	}
 	return ""

@@ -1,6 +1,8 @@
 package p2ptest
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -45,7 +47,7 @@ func TestRelay(t *testing.T) {
 	l.a.inc("k")
 	began := l.startB()
 	l.within(began, 10*time.Second, "a counter seen through the relay, from start", func() bool { return l.b.counts("k", 1) })
-	if got := l.a.path(l.b); got != "relayed" {
+	if got := l.a.reaches(l.b); got != "relayed" {
 		t.Errorf("a reaches b %q, want relayed", got)
 	}
 
@@ -70,4 +72,37 @@ func TestRelayCatchUp(t *testing.T) {
 	l.a.write("many", ops)
 	began := l.startB()
 	l.within(began, 30*time.Second, "50,000 ops caught up with through the relay, from start", func() bool { return l.b.counts("many", ops) })
+}
+
+// When a relay dies, the nodes that met there go on over another one.
+func TestAnotherRelay(t *testing.T) {
+	l := newLab(t)
+	l.lan("lan1")
+	l.lan("lan2")
+	var hubs []*node
+	for i := range 2 {
+		hub := fmt.Sprint("hub", i)
+		l.namespace(hub)
+		l.plug(hub, "eth0", "lan1", fmt.Sprintf("10.1.0.%d/24", i+1))
+		l.plug(hub, "eth1", "lan2", fmt.Sprintf("10.2.0.%d/24", i+1))
+		l.set(hub, "net/ipv4/ip_forward", "0")
+		hubs = append(hubs, l.start(hub, hub, "--reachability", "public", "--listen", "0.0.0.0:4001", "--no-mdns", "--dataset", "none"))
+	}
+	member := func(n int) *node {
+		machine := fmt.Sprint("m", n)
+		l.machine(machine, fmt.Sprint("lan", n), fmt.Sprintf("10.%d.0.9/24", n))
+		return l.start(machine, machine, "--bootstrap", hubs[0].at(fmt.Sprintf("10.%d.0.1/tcp", n)), "--bootstrap", hubs[1].at(fmt.Sprintf("10.%d.0.2/tcp", n)))
+	}
+	a, b := member(1), member(2)
+	a.inc("k")
+	l.within(time.Now(), 10*time.Second, "a counter seen through a relay", func() bool { return b.counts("k", 1) })
+	used := hubs[0]
+	for _, p := range a.peers() {
+		if p.ID == b.id && strings.Contains(p.Addr, hubs[1].id) {
+			used = hubs[1]
+		}
+	}
+	used.kill()
+	a.inc("k")
+	l.within(time.Now(), 15*time.Second, "seen through the other relay", func() bool { return b.counts("k", 2) })
 }
