@@ -61,7 +61,13 @@ func checkWrites(failure error) api.Finding {
 	return api.Finding{Check: "node", Level: api.OK, Finding: "running; writes reach the disk"}
 }
 
+// stays reports whether a node does not leave its machine.
+func (c *Config) stays() bool { return !c.networked() || p2p.LoopbackOnly(c.Listen) }
+
 func checkInterfaces(cfg *Config) []api.Finding {
+	if cfg.stays() {
+		return []api.Finding{{Check: "interfaces", Level: api.OK, Finding: "none is used: the node does not leave this machine"}}
+	}
 	var found []api.Finding
 	used := 0
 	for _, i := range p2p.Interfaces(cfg.Interface) {
@@ -92,7 +98,7 @@ func checkInterfaces(cfg *Config) []api.Finding {
 
 func checkMulticast(ctx context.Context, cfg *Config) []api.Finding {
 	switch {
-	case !cfg.networked(), p2p.LoopbackOnly(cfg.Listen):
+	case cfg.stays():
 		return []api.Finding{{Check: "multicast", Level: api.OK, Finding: "not used: the node does not leave this machine"}}
 	case !cfg.MDNS:
 		return []api.Finding{{
@@ -119,8 +125,9 @@ func checkPeers(peers []p2p.Peer) api.Finding {
 	ways := make(map[p2p.Way]int)
 	strangers := 0
 	for _, p := range peers {
-		ways[p.Way]++
-		if !p.Member {
+		if p.Member {
+			ways[p.Way]++
+		} else {
 			strangers++
 		}
 	}

@@ -43,24 +43,25 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descOps      = desc("ops_total", "Ops applied, by where they were made.", "origin")
-	descEntries  = desc("entries_total", "Entries put in the log, by where they were made.", "origin")
-	descCommits  = desc("commits_total", "Fsynced batches.")
-	descBytes    = desc("sync_bytes_total", "Bytes by cause and direction.", "cause", "direction")
-	descNetwork  = desc("network_bytes_total", "Bytes over all connections.", "direction")
-	descRepairs  = desc("repairs_total", "Exchanges begun.")
-	descRepaired = desc("repaired_entries_total", "Entries that came by repair and were news.")
-	descRejected = desc("rejected_entries_total", "Malformed or forged entries.")
-	descForks    = desc("forks_total", "Authors that were found to have signed two logs.")
-	descJoined   = desc("states_joined_total", "Whole states taken over from peers whose logs are cut.")
-	descBuried   = desc("tombstones_dropped_total", "Tombstones that nobody needs any more.")
-	descDropped  = desc("gossip_dropped_total", "Gossip messages lost in this node's queues.")
-	descStore    = desc("store_bytes", "Size of the store on disk.")
-	descPeers    = desc("peers", "Connected peers.")
-	descReached  = desc("peers_reached", "Connected peers, by how they are reached: lan, direct, punched or relayed.", "way")
-	descRTT      = desc("peer_rtt_seconds", "Round-trip time to a peer, averaged over its pings.", "peer")
-	descLag      = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer")
-	descHealthy  = desc("writable", "1 while writes reach the disk.")
+	descOps       = desc("ops_total", "Ops applied, by where they were made.", "origin")
+	descEntries   = desc("entries_total", "Entries put in the log, by where they were made.", "origin")
+	descCommits   = desc("commits_total", "Fsynced batches.")
+	descBytes     = desc("sync_bytes_total", "Bytes by cause and direction.", "cause", "direction")
+	descNetwork   = desc("network_bytes_total", "Bytes over all connections.", "direction")
+	descRepairs   = desc("repairs_total", "Exchanges begun.")
+	descRepaired  = desc("repaired_entries_total", "Entries that came by repair and were news.")
+	descRejected  = desc("rejected_entries_total", "Malformed or forged entries.")
+	descForks     = desc("forks_total", "Authors that were found to have signed two logs.")
+	descJoined    = desc("states_joined_total", "Whole states taken over from peers whose logs are cut.")
+	descBuried    = desc("tombstones_dropped_total", "Tombstones that nobody needs any more.")
+	descDropped   = desc("gossip_dropped_total", "Gossip messages lost in this node's queues.")
+	descStore     = desc("store_bytes", "Size of the store on disk.")
+	descPeers     = desc("peers", "Connected peers of the network.")
+	descStrangers = desc("strangers", "Connected peers that are no members of the closed network.")
+	descReached   = desc("peers_reached", "Connected peers, by how they are reached: lan, direct, punched or relayed.", "way")
+	descRTT       = desc("peer_rtt_seconds", "Round-trip time to a peer, averaged over its pings.", "peer")
+	descLag       = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer")
+	descHealthy   = desc("writable", "1 while writes reach the disk.")
 )
 
 type nodeCollector struct{ n *Node }
@@ -68,7 +69,7 @@ type nodeCollector struct{ n *Node }
 func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
-		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descReached, descRTT, descLag, descHealthy,
+		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descStrangers, descReached, descRTT, descLag, descHealthy,
 	} {
 		c <- d
 	}
@@ -110,15 +111,21 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 	count(descNetwork, uint64(in), "in")
 	count(descNetwork, uint64(out), "out")
 	count(descDropped, x.n.host.Dropped())
-	peers := x.n.host.Connected()
-	gauge(descPeers, float64(len(peers)))
+	members, strangers := 0, 0
 	ways := map[p2p.Way]int{p2p.LAN: 0, p2p.Direct: 0, p2p.Punched: 0, p2p.Relayed: 0}
-	for _, p := range peers {
+	for _, p := range x.n.host.Connected() {
+		if !p.Member {
+			strangers++
+			continue
+		}
+		members++
 		ways[p.Way]++
 		if p.RTT > 0 {
 			gauge(descRTT, p.RTT.Seconds(), p.ID)
 		}
 	}
+	gauge(descPeers, float64(members))
+	gauge(descStrangers, float64(strangers))
 	for w, count := range ways {
 		gauge(descReached, float64(count), string(w))
 	}

@@ -279,7 +279,11 @@ func (n *Node) Status() api.Status {
 		Forks: n.state.replica.Stats().Forks.Load(), Rejected: n.state.replica.Stats().Rejected.Load(),
 	}
 	if n.host != nil {
-		s.Peers = len(n.host.Connected())
+		for _, p := range n.host.Connected() {
+			if p.Member {
+				s.Peers++
+			}
+		}
 	}
 	if n.book != nil {
 		s.Closed, s.Role = true, n.Network().Role
