@@ -60,7 +60,7 @@ var (
 	descStrangers = desc("strangers", "Connected peers that are no members of the closed network.")
 	descReached   = desc("peers_reached", "Connected peers, by how they are reached: lan, direct, punched or relayed.", "way")
 	descRTT       = desc("peer_rtt_seconds", "Round-trip time to a peer, averaged over its pings.", "peer")
-	descLag       = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer")
+	descLag       = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer", "dataset")
 	descHealthy   = desc("writable", "1 while writes reach the disk.")
 )
 
@@ -130,7 +130,9 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 		gauge(descReached, float64(count), string(w))
 	}
 	for _, p := range x.n.state.replica.Peers() {
-		gauge(descLag, float64(p.Behind), p.Peer)
+		for dataset, lag := range p.Lag {
+			gauge(descLag, float64(lag), p.Peer, dataset)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,6 +71,21 @@ func TestListsOutliveTheNode(t *testing.T) {
 	if all, err := a.Bootstrap(); err != nil || len(all) != 0 {
 		t.Errorf("bootstrap: %v, %v, want none", all, err)
 	}
+}
+
+// How far a peer is behind is known for each dataset that both have.
+func TestLag(t *testing.T) {
+	b := start(t, node.Config{Datasets: []string{"one", "two"}})
+	a := start(t, node.Config{Datasets: []string{"one", "two", "ours"}, Bootstrap: b.Addrs()[:1]})
+	for _, d := range []string{"one", "ours"} {
+		if _, err := a.Change(t.Context(), api.Change{Dataset: d, Family: "gcounter", Key: "k", Verb: "inc"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "b has it all", func() bool {
+		peers := a.Peers()
+		return len(peers) == 1 && peers[0].Equal && maps.Equal(peers[0].Lag, map[string]uint64{"one": 0, "two": 0})
+	})
 }
 
 // The lists can be changed while no node runs, and a mistake in them names its

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -125,7 +126,13 @@ func peerState(p api.Peer) string {
 	case p.Equal:
 		return "equal"
 	case p.Behind > 0:
-		return fmt.Sprintf("%d ops behind", p.Behind)
+		var lags []string
+		for _, d := range slices.Sorted(maps.Keys(p.Lag)) {
+			if p.Lag[d] > 0 {
+				lags = append(lags, fmt.Sprintf("%s behind in %s", count(p.Lag[d], "op"), d))
+			}
+		}
+		return strings.Join(lags, ", ")
 	}
 	return "syncing"
 }

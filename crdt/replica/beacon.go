@@ -137,18 +137,23 @@ func (s *session) moved() {
 }
 
 func (s *session) state() PeerState {
+	lag := make(map[string]uint64)
+	for _, d := range s.shared() {
+		lag[d.name] = 0 // of one that is equal there are no versions
+	}
 	s.mu.Lock()
 	versions := maps.Clone(s.versions)
-	p := PeerState{Peer: s.peer, Equal: s.equal}
+	p := PeerState{Peer: s.peer, Lag: lag, Equal: s.equal}
 	s.mu.Unlock()
 	p.Settled = s.settled()
 	for id, v := range versions {
 		if d := s.r.dataset(id); d != nil {
 			for a, seq := range d.Version() {
 				if has := v[hashAuthor(a)]; seq > has {
-					p.Behind += seq - has
+					p.Lag[d.name] += seq - has
 				}
 			}
+			p.Behind += p.Lag[d.name]
 		}
 	}
 	return p

@@ -28,9 +28,10 @@ func (r *Replica) Stats() *Stats { return &r.stats }
 // PeerState is how far a peer is, as it last told us.
 type PeerState struct {
 	Peer    string
-	Behind  uint64    // ops of shared datasets that we have and it has not
-	Equal   time.Time // when its state and ours were last seen equal; zero = never
-	Settled bool      // it has said that it holds what we hold now
+	Behind  uint64            // ops of shared datasets that we have and it has not
+	Lag     map[string]uint64 // the same, for each of them, by name
+	Equal   time.Time         // when its state and ours were last seen equal; zero = never
+	Settled bool              // it has said that it holds what we hold now
 }
 
 // Peers are the peers with an open sync stream.

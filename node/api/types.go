@@ -148,7 +148,9 @@ type Peer struct {
 	RTT    float64 `json:"rtt_ms"` // 0 = not measured
 	Sync   bool    `json:"sync"`   // a sync stream is open
 	Behind uint64  `json:"behind"` // ops we have and it lacks, as it last said
-	Equal  bool    `json:"equal"`  // it holds what we hold, as it last said
+	// Lag is the same for each dataset that both have.
+	Lag   map[string]uint64 `json:"lag"`
+	Equal bool              `json:"equal"` // it holds what we hold, as it last said
 }
 
 // Change is a local write. What the fields mean depends on the verb:
