@@ -328,7 +328,7 @@ func (n *Node) Peers() []api.Peer {
 	for _, p := range n.host.Connected() {
 		s, ok := sync[p.ID]
 		peers = append(peers, api.Peer{
-			ID: p.ID, Addr: p.Addr, Way: string(p.Way), Member: p.Member, RTT: float64(p.RTT.Microseconds()) / 1000,
+			ID: p.ID, Device: n.deviceName(p.ID), Addr: p.Addr, Way: string(p.Way), Member: p.Member, RTT: float64(p.RTT.Microseconds()) / 1000,
 			Sync: ok, Behind: s.Behind, Lag: s.Lag, Equal: s.Settled,
 		})
 	}

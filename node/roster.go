@@ -73,6 +73,16 @@ func (d *Data) device(k member.Key) api.Member {
 	return a
 }
 
+// deviceName is what a peer is called in a closed network.
+func (d *Data) deviceName(peer string) string {
+	k, err := p2p.PeerKey(peer)
+	if err != nil || d.book == nil {
+		return ""
+	}
+	m, _ := d.book.Roster().Member(k)
+	return m.Name
+}
+
 func orNever(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

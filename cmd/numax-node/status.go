@@ -98,9 +98,9 @@ func newPeers() *cobra.Command {
 				return err
 			}
 			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "PEER ID\tREACHED\tRTT\tSTATE\tADDRESS")
+			fmt.Fprintln(w, "PEER ID\tDEVICE\tREACHED\tRTT\tSTATE\tADDRESS")
 			for _, p := range peers {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.ID, p.Way, milliseconds(p.RTT), peerState(p), p.Addr)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, or(p.Device, "-"), p.Way, milliseconds(p.RTT), peerState(p), p.Addr)
 			}
 			return w.Flush()
 		},

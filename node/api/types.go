@@ -142,6 +142,7 @@ type Dataset struct {
 // Peer is a connected peer.
 type Peer struct {
 	ID     string  `json:"peer_id"`
+	Device string  `json:"device,omitempty"` // its name, in a closed network
 	Addr   string  `json:"addr"`
 	Way    string  `json:"way"`    // how it is reached: lan, direct, punched or relayed
 	Member bool    `json:"member"` // false: a stranger that connected to a closed network
