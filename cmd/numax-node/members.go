@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -38,6 +39,13 @@ func membersList() *cobra.Command {
 				return printJSON(all)
 			}
 			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			if !slices.ContainsFunc(all, func(m api.Member) bool { return m.Device != "" }) { // an open network
+				fmt.Fprintln(w, "MEMBER\tOPS\tSTATE")
+				for _, m := range all {
+					fmt.Fprintf(w, "%s\t%d\t%s\n", m.Name, m.Ops, memberState(m))
+				}
+				return w.Flush()
+			}
 			fmt.Fprintln(w, "MEMBER\tDEVICE\tROLE\tOPS\tSTATE")
 			for _, m := range all {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", m.Name, or(m.Device, "-"), or(m.Role, "-"), m.Ops, memberState(m))
