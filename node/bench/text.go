@@ -22,14 +22,15 @@ func text(ctx context.Context, dir string, p Params) (Result, error) {
 		return nil, err
 	}
 	defer done()
-	ops := 0
+	all := updates(edits) // made before: an editor has them, too
+	var pure replayAlone
+	if err := pure.run(all); err != nil {
+		return nil, err
+	}
 	began := time.Now()
-	for _, e := range edits {
-		for _, make := range e.updates() {
-			if _, err := a.data.Update(ctx, crdt.Sequence, "text", make); err != nil {
-				return nil, err
-			}
-			ops++
+	for _, make := range all {
+		if _, err := a.data.Update(ctx, crdt.Sequence, "text", make); err != nil {
+			return nil, err
 		}
 	}
 	replay := time.Since(began)
@@ -45,13 +46,9 @@ func text(ctx context.Context, dir string, p Params) (Result, error) {
 			return nil, err
 		}
 	}
-	var pure replayAlone
-	if err := pure.run(edits); err != nil {
-		return nil, err
-	}
 	history := int64(a.Stats().EntryBytes.Load())
 	var r Result
-	r.work(ops, replay)
+	r.work(len(all), replay)
 	r.time("replay through local updates", replay)
 	r.time("replay on the data type alone", pure.replay)
 	r.time("merge on a peer, until on its disk", merge)

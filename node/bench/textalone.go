@@ -17,16 +17,16 @@ type replayAlone struct {
 	bytes         int64         // of the bodies, not compressed
 }
 
-func (r *replayAlone) run(edits []edit) error {
+func (r *replayAlone) run(all []update) error {
 	author := someAuthors()[0]
 	began := time.Now()
-	if err := replayEdits(edits, author, func(crdt.Op) {}); err != nil {
+	if err := replayAll(all, author, func(crdt.Op) {}); err != nil {
 		return err
 	}
 	r.replay = time.Since(began)
 
 	var ops []crdt.Op // kept in a second replay: to keep them takes as long as to make them
-	if err := replayEdits(edits, author, func(op crdt.Op) { ops = append(ops, op) }); err != nil {
+	if err := replayAll(all, author, func(op crdt.Op) { ops = append(ops, op) }); err != nil {
 		return err
 	}
 	type part struct {
@@ -70,22 +70,20 @@ func (r *replayAlone) run(edits []edit) error {
 	return nil
 }
 
-func replayEdits(edits []edit, author crdt.Author, made func(crdt.Op)) error {
+func replayAll(all []update, author crdt.Author, made func(crdt.Op)) error {
 	seq, err := crdt.New(crdt.Sequence)
 	if err != nil {
 		return err
 	}
 	v := crdt.Version{}
-	for _, e := range edits {
-		for _, make := range e.updates() {
-			op, _ := make(seq, replica.Now{Author: author})
-			op.Seq = v[author] + 1
-			if _, err := seq.Apply(author, &op, v); err != nil {
-				return err
-			}
-			v[author] += op.Width()
-			made(op)
+	for _, make := range all {
+		op, _ := make(seq, replica.Now{Author: author})
+		op.Seq = v[author] + 1
+		if _, err := seq.Apply(author, &op, v); err != nil {
+			return err
 		}
+		v[author] += op.Width()
+		made(op)
 	}
 	return nil
 }

@@ -62,19 +62,25 @@ func readTrace(file string) (edits []edit, end string, err error) {
 
 type update = func(crdt.Object, replica.Now) (crdt.Op, bool)
 
-func (e edit) updates() []update {
-	var all []update
+func updates(edits []edit) (all []update) {
+	for _, e := range edits {
+		all = e.appendUpdates(all)
+	}
+	return all
+}
+
+func (e edit) appendUpdates(all []update) []update {
 	if e.deleted > 0 {
 		all = append(all, func(o crdt.Object, _ replica.Now) (crdt.Op, bool) {
 			return o.(*crdt.SequenceState).DeleteRange(e.at, e.deleted), true
 		})
 	}
 	if e.inserted != "" {
+		var values [][]byte
+		for _, r := range e.inserted {
+			values = append(values, []byte(string(r)))
+		}
 		all = append(all, func(o crdt.Object, _ replica.Now) (crdt.Op, bool) {
-			var values [][]byte
-			for _, r := range e.inserted {
-				values = append(values, []byte(string(r)))
-			}
 			return o.(*crdt.SequenceState).InsertAt(e.at, values), true
 		})
 	}
