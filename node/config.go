@@ -16,6 +16,9 @@ const (
 	codeDir      = "cache"
 )
 
+// Limits are what peers may take of a node.
+type Limits = p2p.Limits
+
 // Config of a node. The zero values of the optional fields are the defaults
 // of the command.
 type Config struct {
@@ -30,6 +33,7 @@ type Config struct {
 	NoSync    bool     // no network, and crdt_* calls answer -5
 
 	Reachability string // p2p.Reachability; "" = p2p.Auto
+	Limits       Limits // of what peers may take; zero fields mean the defaults
 
 	API           string // host:port, "off", or "" for the default
 	Observability string // host:port; "" = off
@@ -71,6 +75,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	if err := p2p.Reachability(c.Reachability).Check(); err != nil {
+		return err
+	}
+	if err := c.Limits.Check(); err != nil {
 		return err
 	}
 	if c.HistoryAge != 0 && c.HistoryAge < minHistoryAge {

@@ -98,7 +98,7 @@ func (d *device) ask(ctx context.Context, cfg Config, book *member.Book, t *memb
 	host, err := p2p.New(p2p.Config{
 		Key: d.key, Tag: networkTag(networkOf(&cfg, book)), Admitted: admitted(book), Listen: cfg.Listen,
 		Bootstrap: append(cfg.Bootstrap, usable(t.Addrs)...), Discover: cfg.MDNS, Known: d.store.Foreign(), Agent: "numax/" + cfg.Version,
-		Log: log, Interface: cfg.Interface, Reachability: p2p.Reachability(cfg.Reachability),
+		Log: log, Interface: cfg.Interface, Reachability: p2p.Reachability(cfg.Reachability), Limits: cfg.Limits,
 	})
 	if err != nil {
 		return err

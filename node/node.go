@@ -101,7 +101,7 @@ func (n *Node) openHost() error {
 		Key: n.state.key, Tag: networkTag(n.state.network), Admitted: admitted(n.book), Listen: n.cfg.Listen,
 		Bootstrap: slices.Concat(n.cfg.Bootstrap, begin), Blocked: blocked, Metrics: counted,
 		Discover: n.cfg.MDNS, Known: n.state.store.Foreign(), Agent: "numax/" + n.cfg.Version, Log: n.log,
-		Interface: n.cfg.Interface, Reachability: p2p.Reachability(n.cfg.Reachability),
+		Interface: n.cfg.Interface, Reachability: p2p.Reachability(n.cfg.Reachability), Limits: n.cfg.Limits,
 	})
 	if err != nil {
 		return err

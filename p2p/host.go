@@ -42,6 +42,7 @@ type Config struct {
 	// Reachability says whether others can connect to this node from outside its
 	// LAN; Auto finds out.
 	Reachability Reachability
+	Limits       Limits
 	// Metrics, if not nil, is where libp2p registers its own. They count for all
 	// hosts of the process.
 	Metrics prometheus.Registerer
@@ -90,6 +91,9 @@ func New(cfg Config) (_ *Host, err error) {
 		return nil, fmt.Errorf("p2p: tag %q: want 1 to %d of a-z and 0-9", cfg.Tag, maxTag)
 	}
 	if err := cfg.Reachability.check(); err != nil {
+		return nil, err
+	}
+	if err := cfg.Limits.Check(); err != nil {
 		return nil, err
 	}
 	listen, err := listenAddrs(cfg.Listen)

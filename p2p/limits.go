@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -14,15 +15,52 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 )
 
-// Connections a node keeps: above the high mark those of least use are closed
-// down to the low one. A home router copes with the first pair; a public node
-// has others lean on it.
-const (
-	lowConns, highConns             = 16, 32
-	lowConnsPublic, highConnsPublic = 64, 128
+// Limits are what peers may take of a node. Zero fields mean the defaults.
+type Limits struct {
+	Connections int   // above it those of least use are closed, down to half
+	Memory      int64 // bytes, of all peers together
+	PeerStreams int   // of one peer, in each direction
+	AddressRate int   // new connections a second from one address
+}
 
-	connGrace = 20 * time.Second
+// Check refuses limits with which a node would not work.
+func (l Limits) Check() error {
+	switch {
+	case l.Connections != 0 && (l.Connections < minConns || l.Connections > 1<<16):
+		return fmt.Errorf("max-connections: %d: want %d to %d, or 0 for the default", l.Connections, minConns, 1<<16)
+	case l.Memory != 0 && l.Memory < minMemory:
+		return fmt.Errorf("network-memory: %d bytes: want at least %d MiB, or 0 for the default", l.Memory, minMemory>>20)
+	case l.PeerStreams != 0 && (l.PeerStreams < minStreams || l.PeerStreams > 1<<16):
+		return fmt.Errorf("peer-streams: %d: want %d to %d", l.PeerStreams, minStreams, 1<<16)
+	case l.AddressRate < 0:
+		return fmt.Errorf("address-rate: %d: want 1 or more", l.AddressRate)
+	}
+	return nil
+}
+
+// The least that a node works with.
+const (
+	minConns   = 4
+	minMemory  = 32 << 20
+	minStreams = 16
 )
+
+// Connections a node keeps: a home router copes with the first, a public node
+// has others lean on it. Those of the last seconds are spared.
+const (
+	highConns       = 32
+	highConnsPublic = 128
+	connGrace       = 20 * time.Second
+)
+
+// conns are the marks between which the number of connections moves.
+func (h *Host) conns() (low, high int) {
+	high = cmp.Or(h.cfg.Limits.Connections, highConns)
+	if h.cfg.Limits.Connections == 0 && h.startsPublic() {
+		high = highConnsPublic
+	}
+	return high / 2, high
+}
 
 // What peers together may take of a node, sized for a Raspberry Pi with 1 GB;
 // beyond it a stream or a connection is refused.
@@ -39,16 +77,15 @@ const (
 
 // connLimits is the connection manager.
 func (h *Host) connLimits() (corecm.ConnManager, error) {
-	low, high := lowConns, highConns
-	if h.startsPublic() {
-		low, high = lowConnsPublic, highConnsPublic
-	}
+	low, high := h.conns()
 	return connmgr.NewConnManager(low, high, connmgr.WithGracePeriod(connGrace))
 }
 
 // resourceLimits is the resource manager.
 func (h *Host) resourceLimits() (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits // a copy
+	peerStreams := cmp.Or(h.cfg.Limits.PeerStreams, peerStreams)
+	rps := float64(cmp.Or(h.cfg.Limits.AddressRate, addressRate))
 	limits.PeerBaseLimit = rcmgr.BaseLimit{
 		StreamsInbound: peerStreams, StreamsOutbound: peerStreams, Streams: 2 * peerStreams,
 		ConnsInbound: peerConns, ConnsOutbound: peerConns, Conns: peerConns, FD: peerConns, Memory: peerMemory,
@@ -62,8 +99,8 @@ func (h *Host) resourceLimits() (network.ResourceManager, error) {
 	limits.AddServicePeerLimit(relaysvc.ServiceName, rcmgr.BaseLimit{
 		StreamsInbound: peerStreams, StreamsOutbound: peerStreams, Streams: peerStreams, Memory: peerMemory,
 	}, rcmgr.BaseLimitIncrease{})
-	memory := int64(netMemory)
-	if h.startsPublic() {
+	memory := cmp.Or(h.cfg.Limits.Memory, netMemory)
+	if h.cfg.Limits.Memory == 0 && h.startsPublic() {
 		memory = netMemoryPublic
 	}
 	m, err := rcmgr.NewResourceManager(
@@ -79,8 +116,8 @@ func (h *Host) resourceLimits() (network.ResourceManager, error) {
 				{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")},
 			},
 			SubnetRateLimiter: rate.SubnetLimiter{
-				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: addressRate, Burst: addressConns}}},
-				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: addressRate, Burst: addressConns}}},
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: rate.Limit{RPS: rps, Burst: addressConns}}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: rate.Limit{RPS: rps, Burst: addressConns}}},
 				GracePeriod:      time.Minute,
 			},
 		}),
@@ -93,4 +130,7 @@ func (h *Host) resourceLimits() (network.ResourceManager, error) {
 
 // full reports whether the node has the connections it looks for: others may
 // still come.
-func (h *Host) full() bool { return len(h.members()) >= lowConns }
+func (h *Host) full() bool {
+	low, _ := h.conns()
+	return len(h.members()) >= low
+}

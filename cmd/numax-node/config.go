@@ -169,6 +169,7 @@ func shown(s settings) any {
 	type plainSettings settings
 	return struct {
 		plainSettings
+		HistoryAge      string `toml:"history-age"`
 		ShutdownTimeout string `toml:"shutdown-timeout"`
-	}{plainSettings(s), s.ShutdownTimeout.String()}
+	}{plainSettings(s), s.HistoryAge.String(), s.ShutdownTimeout.String()}
 }

@@ -34,6 +34,10 @@ type settings struct {
 	API             string        `koanf:"api" toml:"api"`
 	Observability   string        `koanf:"observability-listen" toml:"observability-listen"`
 	Pprof           bool          `koanf:"pprof" toml:"pprof"`
+	MaxConnections  int           `koanf:"max-connections" toml:"max-connections"`
+	NetworkMemory   string        `koanf:"network-memory" toml:"network-memory"`
+	PeerStreams     int           `koanf:"peer-streams" toml:"peer-streams"`
+	AddressRate     int           `koanf:"address-rate" toml:"address-rate"`
 	HistoryAge      time.Duration `koanf:"history-age" toml:"history-age"`
 	HistorySize     string        `koanf:"history-size" toml:"history-size"`
 	ShutdownTimeout time.Duration `koanf:"shutdown-timeout" toml:"shutdown-timeout"`
@@ -57,6 +61,10 @@ var table = []setting{
 	{"dataset", []string{"default"}, "`name` of a dataset to replicate; repeatable; modules use the first"},
 	{"interface", []string{}, "network interface by `name` on which to look for nodes; repeatable (default all but containers' and tunnels')"},
 	{"reachability", "auto", "whether nodes elsewhere can connect to this one: auto, public (it serves others as relay and rendezvous) or private"},
+	{"max-connections", 0, "connections above which those of least use are closed, down to half; 0 = 32, which a home router's table and a Raspberry Pi bear, or 128 on a public node, which others lean on"},
+	{"network-memory", "", "`size` of the memory that all peers together may take, beyond which streams are refused (default 128MiB, an eighth of a small Raspberry Pi, or 512MiB on a public node)"},
+	{"peer-streams", 128, "streams that one peer may have open each way; sync, gossip and membership take three, the rest are requests"},
+	{"address-rate", 4, "new connections a second from one address, after a burst of 64: a household comes from one address, and so does a flood"},
 	{"no-mdns", false, "do not look for nodes on the LAN and on this machine"},
 	{"offline", false, "no network: state changes and is kept, and goes to the others the next time"},
 	{"no-sync", false, "no network, and crdt_* calls answer -5"},
@@ -82,6 +90,8 @@ func addSettings(f *pflag.FlagSet) {
 			f.StringArray(s.name, v, s.help)
 		case bool:
 			f.Bool(s.name, v, s.help)
+		case int:
+			f.Int(s.name, v, s.help)
 		case time.Duration:
 			f.Duration(s.name, v, s.help)
 		}
@@ -178,6 +188,8 @@ func readEnv() (layer, error) {
 			l[s.name] = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 		case bool:
 			l[s.name], err = strconv.ParseBool(v)
+		case int:
+			l[s.name], err = strconv.Atoi(v)
 		case time.Duration:
 			l[s.name], err = time.ParseDuration(v)
 		default:
@@ -232,6 +244,10 @@ func sameKind(want, got any) error {
 		if _, ok := got.(bool); !ok {
 			return fmt.Errorf("want true or false, got %v", got)
 		}
+	case int:
+		if _, ok := got.(int64); !ok {
+			return fmt.Errorf("want a whole number, got %v", got)
+		}
 	case time.Duration:
 		s, ok := got.(string)
 		if _, err := time.ParseDuration(s); !ok || err != nil {
@@ -282,7 +298,14 @@ func (s *settings) node() (node.Config, error) {
 	if err != nil {
 		return node.Config{}, err
 	}
+	var memory uint64
+	if s.NetworkMemory != "" {
+		if memory, err = parseSize("network-memory", s.NetworkMemory, 1<<40); err != nil {
+			return node.Config{}, err
+		}
+	}
 	c := node.Config{
+		Limits:     node.Limits{Connections: s.MaxConnections, Memory: int64(memory), PeerStreams: s.PeerStreams, AddressRate: s.AddressRate},
 		HistoryAge: s.HistoryAge, HistorySize: history,
 		Data: s.Data, Listen: s.Listen, Bootstrap: s.Bootstrap, Network: s.Network, Datasets: s.Dataset,
 		MDNS: !s.NoMDNS, Interface: s.Interface, Reachability: s.Reachability, Offline: s.Offline, NoSync: s.NoSync, API: s.API,
