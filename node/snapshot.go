@@ -1,11 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -37,6 +39,19 @@ func (d *Data) Snapshot(ctx context.Context, dataset string, w io.Writer) error 
 func (d *Data) Restore(ctx context.Context, r io.Reader) (api.Snapshot, error) {
 	info, err := d.r.Restore(ctx, r)
 	return snapshotOf(info), err
+}
+
+// CheckRestore refuses a snapshot of another network for a directory that is yet
+// to be made; an existing one refuses it by itself.
+func CheckRestore(cfg Config, s api.Snapshot) error {
+	if _, err := os.Stat(cfg.file(storeDir)); err == nil {
+		return nil
+	}
+	name := cmp.Or(cfg.Network, DefaultNetwork)
+	if id := replica.OpenNetwork(name).String(); id != s.Network {
+		return fmt.Errorf("the snapshot is of the network with id %s, and %q has id %s: name its own with --network, or join it first if it is closed", s.Network, name, id)
+	}
+	return nil
 }
 
 // SnapshotInfo reads what a snapshot says of itself; with verify, all of it,

@@ -176,8 +176,12 @@ func snapshotRestore() *cobra.Command {
 				return err
 			}
 			defer f.Close()
-			// Nothing is made for a file that is no snapshot.
-			if _, err := inspect(args[0], true); err != nil {
+			// Nothing is made for a file that is no snapshot, or of another network.
+			is, err := inspect(args[0], true)
+			if err == nil {
+				err = node.CheckRestore(cfg, is)
+			}
+			if err != nil {
 				return err
 			}
 			cfg.Datasets = nil // that of the snapshot

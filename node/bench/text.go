@@ -47,18 +47,30 @@ func text(ctx context.Context, dir string, p Params) (Result, error) {
 		}
 	}
 	history := int64(a.Stats().EntryBytes.Load())
+	b.close()
+	cold, err := openBare(b.store.Dir(), "cold", newLink().end("cold"))
+	if err != nil {
+		return nil, err
+	}
+	defer cold.close()
+	began = time.Now()
+	if err := showsText(cold, end); err != nil {
+		return nil, err
+	}
+	read := time.Since(began)
 	var r Result
 	r.work(len(all), replay)
 	r.time("replay through local updates", replay)
 	r.time("replay on the data type alone", pure.replay)
 	r.time("merge on a peer, until on its disk", merge)
 	r.time("decode and merge on the data type alone", pure.merge)
+	r.time("first read after a restart", read)
 	r.bytes("history", history)
 	r.bytes("history, a few large bodies, not compressed", pure.bytes)
 	r.bytes("text", int64(len(end)))
 	wire := int64(a.Stats().SyncOut.Load() + b.Stats().SyncOut.Load())
 	r.bytes("on the wire", wire)
-	r.bytes("on disk", b.store.Size())
+	r.bytes("on disk", cold.store.Size())
 	r.resident(ownResidentBytes())
 	r.add("history by text", Ratio, float64(history)/float64(len(end)))
 	r.above("replay on the data type", pure.replay, replay)
