@@ -19,11 +19,7 @@ func newDoctor() *cobra.Command {
 			"Without a running node it looks at this machine alone. It fails if anything is bad.",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings(cmd.Flags())
-			if err != nil {
-				return err
-			}
-			cfg, err := s.node()
+			cfg, err := nodeConfig(cmd)
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func networkCreate() *cobra.Command {
 			"open network stays in that one: data export and import take it over.",
 		Args: exactly(1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := deviceConfig(cmd)
+			cfg, err := nodeConfig(cmd)
 			if err != nil {
 				return err
 			}
@@ -276,14 +276,6 @@ func addDevice(cmd *cobra.Command) {
 
 func addName(cmd *cobra.Command) {
 	cmd.Flags().String("name", "", "`name` of this device for the others (default the host's name)")
-}
-
-func deviceConfig(cmd *cobra.Command) (node.Config, error) {
-	s, err := loadSettings(cmd.Flags())
-	if err != nil {
-		return node.Config{}, err
-	}
-	return s.node()
 }
 
 func deviceName(cmd *cobra.Command) (string, error) {

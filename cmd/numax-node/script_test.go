@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,77 +43,86 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// waitValue DIR FAMILY KEY VALUE waits until the node of DIR holds the value.
-func waitValue(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 4 {
-		ts.Fatalf("usage: waitvalue DIR FAMILY KEY VALUE")
-	}
-	var last error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		c, err := api.Dial(ts.MkAbs(args[0]))
-		var v api.Value
-		if err == nil {
-			v, err = c.Get(context.Background(), "default", args[1], args[2])
+// eventually waits until cond has nothing to say against it.
+func eventually(ts *testscript.TestScript, cond func() error) {
+	deadline := time.Now().Add(30 * time.Second)
+	for err := cond(); err != nil; err = cond() {
+		if time.Now().After(deadline) {
+			ts.Fatalf("after 30 s: %v", err)
 		}
-		if err == nil && v.String() == args[2]+" = "+args[3] {
-			return
-		}
-		last = fmt.Errorf("%v, %w", v, err)
+		time.Sleep(10 * time.Millisecond)
 	}
-	ts.Fatalf("waitvalue %v: %v", args, last)
 }
 
-// waitPeer DIR OTHER waits until the nodes of the two directories are connected.
-func waitPeer(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waitpeer DIR OTHER")
+func wantArgs(ts *testscript.TestScript, neg bool, args []string, usage string) {
+	if neg || len(args) != len(strings.Fields(usage))-1 {
+		ts.Fatalf("usage: %s", usage)
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+}
+
+// waitValue waits until the node of DIR holds the value.
+func waitValue(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, args, "waitvalue DIR FAMILY KEY VALUE")
+	eventually(ts, func() error {
+		c, err := api.Dial(ts.MkAbs(args[0]))
+		if err != nil {
+			return err
+		}
+		v, err := c.Get(context.Background(), "default", args[1], args[2])
+		if err == nil && v.String() != args[2]+" = "+args[3] {
+			err = fmt.Errorf("%v, want %s", v, args[3])
+		}
+		return err
+	})
+}
+
+// waitPeer waits until the nodes of the two directories are connected.
+func waitPeer(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, args, "waitpeer DIR OTHER")
+	eventually(ts, func() error {
 		a, err := api.Dial(ts.MkAbs(args[0]))
 		b, err2 := api.Dial(ts.MkAbs(args[1]))
-		if err != nil || err2 != nil {
-			continue
+		if err := errors.Join(err, err2); err != nil {
+			return err
 		}
 		other, err := b.Status(context.Background())
 		peers, err2 := a.Peers(context.Background())
-		if err == nil && err2 == nil && slices.ContainsFunc(peers, func(p api.Peer) bool { return p.ID == other.PeerID }) {
-			return
+		err = errors.Join(err, err2)
+		if err == nil && !slices.ContainsFunc(peers, func(p api.Peer) bool { return p.ID == other.PeerID }) {
+			err = errors.New("not connected")
 		}
-	}
-	ts.Fatalf("waitpeer %v: not connected", args)
+		return err
+	})
 }
 
-// capture NAME REGEXP sets a variable to the group of the regexp in the last
+// waitMember waits until the node of DIR knows that a device is waiting, or
+// revoked.
+func waitMember(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, args, "waitmember DIR DEVICE STATE")
+	eventually(ts, func() error {
+		c, err := api.Dial(ts.MkAbs(args[0]))
+		if err != nil {
+			return err
+		}
+		all, err := c.Members(context.Background(), "default")
+		if err == nil && !slices.ContainsFunc(all, func(m api.Member) bool {
+			return m.Device == args[1] && (m.Waiting && args[2] == "waiting" || m.Revoked && args[2] == "revoked")
+		}) {
+			err = fmt.Errorf("%s is not %s", args[1], args[2])
+		}
+		return err
+	})
+}
+
+// capture sets a variable to the group of the regexp in the last
 // stdout.
 func capture(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: capture NAME REGEXP")
-	}
+	wantArgs(ts, neg, args, "capture NAME REGEXP")
 	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
 	if len(m) != 2 {
 		ts.Fatalf("no %s in stdout", args[1])
 	}
 	ts.Setenv(args[0], m[1])
-}
-
-// waitmember DIR DEVICE STATE waits until the node of DIR knows that a device is
-// waiting or revoked.
-func waitMember(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: waitmember DIR DEVICE waiting|revoked")
-	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		c, err := api.Dial(ts.MkAbs(args[0]))
-		ts.Check(err)
-		all, err := c.Members(context.Background(), "default")
-		ts.Check(err)
-		for _, m := range all {
-			if m.Device == args[1] && (m.Waiting && args[2] == "waiting" || m.Revoked && args[2] == "revoked") {
-				return
-			}
-		}
-	}
-	ts.Fatalf("waitmember %v: it is not", args)
 }
 
 // guests are hand-made modules for the scripts.

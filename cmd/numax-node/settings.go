@@ -13,6 +13,7 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/knadh/koanf/v2"
 	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/numax-mesh/numax/node"
@@ -290,6 +291,16 @@ func editDistance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// nodeConfig is what the flags of a command, the environment and the config file
+// say of a node.
+func nodeConfig(cmd *cobra.Command) (node.Config, error) {
+	s, err := loadSettings(cmd.Flags())
+	if err != nil {
+		return node.Config{}, err
+	}
+	return s.node()
 }
 
 // node is the configuration of a node, checked.

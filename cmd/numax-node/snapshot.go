@@ -160,11 +160,7 @@ func snapshotRestore() *cobra.Command {
 			"running. What is there and not in the snapshot stays. The node goes on as a new author.",
 		Args: exactly(1, "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := loadSettings(cmd.Flags())
-			if err != nil {
-				return err
-			}
-			cfg, err := s.node()
+			cfg, err := nodeConfig(cmd)
 			if err != nil {
 				return err
 			}

@@ -91,11 +91,7 @@ func (l offlineLists) Bootstrap(context.Context) ([]api.Bootstrap, error) {
 
 // openLists finds the running node, or else the lists of the data directory.
 func openLists(cmd *cobra.Command) (peerLists, error) {
-	s, err := loadSettings(cmd.Flags())
-	if err != nil {
-		return nil, err
-	}
-	cfg, err := s.node()
+	cfg, err := nodeConfig(cmd)
 	if err != nil {
 		return nil, err
 	}
