@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -112,7 +113,7 @@ func (g *greeter) end(peer string, err error) {
 	t.next = time.Now().Add(min(minGreet<<min(t.fails, 10), maxGreet))
 	t.fails++
 	if len(g.talks) > maxTalks { // of peers that came and went
-		clear(g.talks)
+		maps.DeleteFunc(g.talks, func(_ string, t *talk) bool { return !t.going })
 	}
 }
 
