@@ -100,7 +100,8 @@ func (r *Roster) ring(self Key, s *sealing, before *Ring) *Ring {
 	return ring
 }
 
-// leaked are the keys that someone has, or has made, who is no member any more.
+// leaked are the keys that someone has, or has made, who is no member any more:
+// those of a seal, and what was encrypted by them.
 func (r *Roster) leaked() map[KeyID]bool {
 	leaked := make(map[KeyID]bool)
 	for _, rec := range r.keys {
@@ -110,6 +111,13 @@ func (r *Roster) leaked() map[KeyID]bool {
 			bad = bad || !r.Has(k.Seals[i].Recipient, Reader)
 		}
 		leaked[k.Key] = leaked[k.Key] || bad
+	}
+	for id, bad := range maps.Clone(leaked) {
+		if bad {
+			for older := range r.reach(id) {
+				leaked[older] = true
+			}
+		}
 	}
 	return leaked
 }

@@ -83,6 +83,25 @@ func TestKeysRotatedApart(t *testing.T) {
 	}
 }
 
+// A key that was encrypted by one which the revoked have is theirs, too.
+func TestKeysOfTheRevokedOlder(t *testing.T) {
+	w := newWorld(t)
+	f := w.found()
+	admin, x, y := w.join(f, Admin), w.join(f, Reader), w.join(f, Reader)
+	w.meet(f, admin, x, y)
+	w.must(f.Revoke(x.Self(), nil, nil))
+	w.must(admin.Revoke(x.Self(), nil, nil)) // apart: two keys, and both are good
+	w.meet(f, admin)
+	w.must(f.Reseal())
+	w.meet(f, admin)
+	late := w.join(f, Reader)
+	w.meet(f, late)
+	w.must(f.Revoke(late.Self(), nil, nil))
+	w.meet(f, late)
+	id, _, _ := f.Ring().Current()
+	w.wantCurrent(late, id, false)
+}
+
 // No key that a revoked admin made is encrypted with, however high its epoch.
 func TestKeysOfTheRevoked(t *testing.T) {
 	w := newWorld(t)
