@@ -57,14 +57,15 @@ func Found(network, device string, o Options) (*Book, error) {
 	}
 	g := Genesis{Name: network, Founder: b.self, Created: millis(b.now())}
 	_, _ = rand.Read(g.Nonce[:]) // never fails
-	if err := b.begin(g); err != nil {
+	if err := b.mayBegin(); err != nil {
 		return nil, fmt.Errorf("member: found network: %w", err)
 	}
+	b.show(evaluate(g, nil)) // on disk with the founder's own grant, or not at all
 	err = b.act("found network", func(p *pen) error {
 		return p.grant(Grant{Subject: b.self, Role: Admin, Name: device, Sealing: b.seal.public})
 	})
 	if err != nil {
-		return nil, errors.Join(err, os.Remove(b.file))
+		return nil, err
 	}
 	return b, nil
 }
@@ -118,12 +119,21 @@ func newBook(o Options) (*Book, error) {
 	}, nil
 }
 
+// mayBegin says why there can be no new file.
+func (b *Book) mayBegin() error {
+	_, err := os.Stat(b.file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil:
+		err = fmt.Errorf("%s: this device is in a closed network already: leave it first, or use another data directory", b.file)
+	}
+	return err
+}
+
 // begin makes the file.
 func (b *Book) begin(g Genesis) error {
-	if _, err := os.Stat(b.file); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fmt.Errorf("%s: this device is in a closed network already: leave it first, or use another data directory", b.file)
-		}
+	if err := b.mayBegin(); err != nil {
 		return err
 	}
 	if err := writeFile(b.file, encodeFile(&g, nil)); err != nil {
