@@ -93,7 +93,7 @@ func (s *session) onAsk(p []byte) error {
 // maySend reports whether the peer can be sent our state of a dataset: it is whole,
 // and the peer may read it.
 func (s *session) maySend(d *Dataset) bool {
-	if s.r.mayRead != nil && !s.r.mayRead(s.peer) {
+	if !s.mayRead() {
 		return false
 	}
 	d.mu.Lock()
@@ -101,10 +101,16 @@ func (s *session) maySend(d *Dataset) bool {
 	return !d.care.broken && !d.parked.isLocked() && !d.hasExcess()
 }
 
+// mayRead reports whether the peer is one of those who hold states.
+func (s *session) mayRead() bool { return s.r.mayRead == nil || s.r.mayRead(s.peer) }
+
 // What Resync gets when no state comes.
 var (
 	errNoState = errors.New("the peer sent no state")
 	errEnded   = errors.New("the stream ended")
+	// A state is its maker's word: a relay, which is trusted with nothing, could
+	// put anything in it.
+	errRelayState = errors.New("the peer may not read, and so cannot have a state")
 )
 
 // onState takes a frame of a state. What is wrong with our disk is not the
@@ -157,6 +163,9 @@ func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byt
 	case frameState:
 		if want.join != nil {
 			return fmt.Errorf("%w: two states at once", ErrMalformed)
+		}
+		if !s.mayRead() {
+			return errRelayState
 		}
 		if want.join, err = want.d.newJoin(p, want.replace); err != nil {
 			return err

@@ -137,6 +137,30 @@ func TestRelayGetsNoState(t *testing.T) {
 	}
 }
 
+// A state is not taken from a relay, which could put anything in it.
+func TestNoStateOfARelay(t *testing.T) {
+	n := replicatest.New(t, 1)
+	n.Retention = replica.Retention{Age: time.Nanosecond, Spare: -1, Every: time.Hour}
+	relay := n.Start("relay")
+	relay.Set("k", []byte("forged"))
+	relay.Sync()
+	upkeep(relay, relay, relay)
+	n.Change = func(_ string, o *replica.Options) {
+		o.MayRead = func(peer string) bool { return peer != "relay" }
+	}
+	a := n.Start("a")
+	n.Wait("an exchange", func() bool {
+		return a.Replica.Stats().Repairs.Load() > 2 || a.Replica.Stats().StatesJoined.Load() > 0
+	})
+	if a.Replica.Stats().StatesJoined.Load() > 0 {
+		t.Error("the state of a relay was taken over")
+	}
+	wantShow(t, a, crdt.LWWRegister, "k", unset)
+	n.Change = nil
+	b := n.Start("b")
+	n.Wait("others to take it", func() bool { return b.Show(crdt.LWWRegister, "k") == shown("forged") })
+}
+
 // Entries wait for their key, and those behind them with them.
 func TestKeyComesLater(t *testing.T) {
 	rings := map[string]*ring{"a": {}, "b": {}}
