@@ -37,14 +37,15 @@ const vouchPatience = 10 * time.Second
 // Reauthorize is to be called when Authorize, Keys or MayRead say something else
 // than before. It returns when no more is taken of authors that may not write.
 func (r *Replica) Reauthorize(ctx context.Context) error {
+	var errs []error // what is damaged in one dataset does not let anybody write to the others
 	for _, d := range r.Datasets() {
 		if err := r.exclusively(ctx, d.reauthorize); err != nil {
-			return fmt.Errorf("replica: dataset %q: %w", d.name, err)
+			errs = append(errs, fmt.Errorf("replica: dataset %q: %w", d.name, err))
 		}
 		d.applyReady()
 	}
 	r.eachSession(func(s *session) { s.moved() })
-	return nil
+	return errors.Join(errs...)
 }
 
 // reauthorize cuts logs off where they stand. Replica.cut is held whole and
@@ -56,8 +57,7 @@ func (d *Dataset) reauthorize(ctx context.Context) error {
 	d.mu.Lock()
 	d.parked.unlock()
 	writer := d.mayWrite() == nil
-	if !writer && d.r.authorize != nil && d.r.authorize(d.id, d.r.authorOf(make([]byte, replicaIDSize))) == math.MaxUint64 {
-		// Somebody let us in again, under another replica id than was put out.
+	if !writer && d.isPutOut() {
 		d.r.queueRotation()
 	}
 	excess := make(map[crdt.Author]logState)
@@ -88,6 +88,17 @@ func (d *Dataset) reauthorize(ctx context.Context) error {
 		d.mu.Unlock()
 	}
 	return nil
+}
+
+// isPutOut reports whether our author is to be let go of: somebody let us in
+// again, under another replica id than was put out, or others do not take all of
+// its log, which is then treated as anybody's. d.mu is held.
+func (d *Dataset) isPutOut() bool {
+	if d.r.authorize == nil {
+		return false
+	}
+	again := d.r.authorize(d.id, d.r.authorOf(make([]byte, replicaIDSize))) == math.MaxUint64
+	return again || d.durable[d.self].have > d.stands(d.self)
 }
 
 // truncate drops what is not applied of an author's log, and stands not.

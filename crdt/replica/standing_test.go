@@ -193,6 +193,28 @@ func TestReaderGivesUp(t *testing.T) {
 	n.Wait("life to go on", sees(reader, "w", "2"))
 }
 
+// A writer that may only read from now on gives up what it wrote and nobody had.
+func TestDemotedWriter(t *testing.T) {
+	n, h, nodes := closed(t, 1, "admin", "x")
+	admin, x := nodes["admin"], nodes["x"]
+	x.Inc("k")
+	n.Wait("a first op", sees(admin, "k", "1"))
+	n.Cut("admin", "x")
+	x.Inc("k")
+	x.Sync()
+	h.tell("x", 1, admin, x)
+	heard(t, admin, x)
+	n.Heal("admin", "x")
+	admin.Inc("other")
+	n.Wait("the op to be gone", func() bool {
+		h.wait(time.Minute)
+		upkeep(x)
+		return sees(x, "k", "1")()
+	})
+	n.Wait("equal logs", func() bool { return replicatest.Same(admin, x) })
+	n.Wait("life to go on", sees(x, "other", "1"))
+}
+
 // Whoever hears of what, when, whoever can reach whom, crashes, or has cut its
 // logs: in the end all members have the same.
 func TestStandingConverges(t *testing.T) {
