@@ -91,14 +91,14 @@ func (s *session) onAsk(p []byte) error {
 }
 
 // maySend reports whether the peer can be sent our state of a dataset: it is whole,
-// and the peer may read it.
+// the peer may read it, and our word counts.
 func (s *session) maySend(d *Dataset) bool {
 	if !s.mayRead() {
 		return false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !d.care.broken && !d.parked.isLocked() && !d.hasExcess()
+	return !d.care.broken && !d.parked.isLocked() && !d.hasExcess() && d.isWriter(d.self)
 }
 
 // mayRead reports whether the peer is one of those who hold states.
@@ -108,9 +108,10 @@ func (s *session) mayRead() bool { return s.r.mayRead == nil || s.r.mayRead(s.pe
 var (
 	errNoState = errors.New("the peer sent no state")
 	errEnded   = errors.New("the stream ended")
-	// A state is its maker's word: a relay, which is trusted with nothing, could
-	// put anything in it.
-	errRelayState = errors.New("the peer may not read, and so cannot have a state")
+	// A state is its maker's word for entries that are gone: who may not write
+	// could put anything in it.
+	errRelayState  = errors.New("the peer may not read, and so cannot have a state")
+	errReaderState = errors.New("the state was made by who may not write")
 )
 
 // onState takes a frame of a state. What is wrong with our disk is not the
@@ -169,6 +170,9 @@ func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byt
 		}
 		if want.join, err = want.d.newJoin(p, want.replace); err != nil {
 			return err
+		}
+		if !want.d.isWriter(want.join.state.manifest.author) {
+			return errReaderState
 		}
 		s.mu.Lock()
 		want.joining = true

@@ -97,8 +97,7 @@ func (d *Dataset) isPutOut() bool {
 	if d.r.authorize == nil {
 		return false
 	}
-	again := d.r.authorize(d.id, d.r.authorOf(make([]byte, replicaIDSize))) == math.MaxUint64
-	return again || d.durable[d.self].have > d.stands(d.self)
+	return d.isWriter(d.r.authorOf(make([]byte, replicaIDSize))) || d.durable[d.self].have > d.stands(d.self)
 }
 
 // truncate drops what is not applied of an author's log, and stands not.
@@ -159,9 +158,14 @@ func (d *Dataset) stands(a crdt.Author) uint64 {
 	return max(d.r.authorize(d.id, a), d.vouched[a])
 }
 
+// isWriter reports whether an author may write.
+func (d *Dataset) isWriter(a crdt.Author) bool {
+	return d.r.authorize == nil || d.r.authorize(d.id, a) == math.MaxUint64
+}
+
 // mayWrite says why not, if not. d.mu is held.
 func (d *Dataset) mayWrite() error {
-	if d.r.authorize != nil && d.r.authorize(d.id, d.self) != math.MaxUint64 {
+	if !d.isWriter(d.self) {
 		return ErrReadOnly
 	}
 	if d.r.keys != nil {

@@ -215,6 +215,29 @@ func TestDemotedWriter(t *testing.T) {
 	n.Wait("life to go on", sees(x, "other", "1"))
 }
 
+// A state is taken from writers only: who may not write could put anything in it.
+func TestNoStateOfAReader(t *testing.T) {
+	n, h, nodes := closed(t, 1, "w")
+	n.Retention = replica.Retention{Age: time.Nanosecond, Spare: -1, Every: time.Hour}
+	w := nodes["w"]
+	for _, name := range []string{"a", "r"} {
+		h.tell("r", 0, &replicatest.Node{Name: name})
+	}
+	r := n.Start("r")
+	w.Inc("k")
+	n.Wait("a first op", sees(r, "k", "1"))
+	upkeep(r, r, r) // its log is cut
+	w.Crash()
+	h.tell("r", math.MaxUint64, r) // it does not care
+	a := n.Start("a")
+	n.Wait("an exchange", func() bool { return a.Replica.Stats().Repairs.Load() > 2 || sees(a, "k", "1")() })
+	if !sees(a, "k", "0")() {
+		t.Error("the state of a reader was taken over")
+	}
+	w.Start()
+	n.Wait("the writer's word", sees(a, "k", "1"))
+}
+
 // Whoever hears of what, when, whoever can reach whom, crashes, or has cut its
 // logs: in the end all members have the same.
 func TestStandingConverges(t *testing.T) {
