@@ -105,6 +105,9 @@ func (p *pen) revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
 	if !known {
 		return fmt.Errorf("device %v: %w", subject, ErrNotMember)
 	}
+	if subject == p.self && p.roster.onlyAdmin(p.self) {
+		return errors.New("this device is the only admin, and nobody could let anyone in or out any more: let another admin in first")
+	}
 	if mine := p.roster.rankOf(p.self); subject != p.self && m.Rank < mine {
 		return fmt.Errorf("device %v (%s) is an admin above this one: only the founder, or an admin as near to it, can revoke it", subject, m.Name)
 	}
@@ -124,6 +127,11 @@ func (p *pen) revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
 		return nil // it left; those who stay make a new key
 	}
 	return p.reseal()
+}
+
+// onlyAdmin reports whether a device is an admin, and nobody else is.
+func (r *Roster) onlyAdmin(k Key) bool {
+	return r.Has(k, Admin) && !slices.ContainsFunc(r.Members(), func(m Member) bool { return m.Key != k && r.Has(m.Key, Admin) })
 }
 
 // recordsOf are the ids of records that a predicate chooses, sorted.

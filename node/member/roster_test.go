@@ -227,3 +227,13 @@ func TestExpiry(t *testing.T) {
 	w.now = time.Unix(0, 0) // a board without a battery
 	w.wantMember(f, x.Self(), nil)
 }
+
+// The only admin cannot leave: nobody could let anyone in or out any more.
+func TestOnlyAdminStays(t *testing.T) {
+	w := newWorld(t)
+	f := w.found()
+	w.join(f, Writer)
+	checkError(t, f.Revoke(f.Self(), nil, nil), "only admin")
+	w.join(f, Admin)
+	w.must(f.Revoke(f.Self(), nil, nil))
+}
