@@ -392,10 +392,11 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 		Network: r.network, Dataset: p.d.id, Author: p.self, First: first, Count: count,
 		Prev: p.log.head, Time: p.time, Deps: p.deps, Codec: codec,
 	}
-	if body, err = h.sealBody(r.keys, body); err != nil {
+	k, err := r.sealKey()
+	if err != nil {
 		return nil, err
 	}
-	return sealEntry(r.key, h, body)
+	return sealEntry(r.key, h, h.sealBody(k, body))
 }
 
 // rows adds the part's entries and version rows to the batch.

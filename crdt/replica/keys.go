@@ -32,18 +32,51 @@ const (
 //
 // The additional data ties it to its place: network ‖ dataset ‖ author ‖
 // firstSeq 8.
-func (h *Header) sealBody(keys Keyring, body []byte) ([]byte, error) {
-	if keys == nil {
-		return body, nil
+func (h *Header) sealBody(k *sealKey, body []byte) []byte {
+	if k == nil {
+		return body
 	}
-	id, key := keys.Current()
-	if key == nil {
-		return nil, ErrNoKey
-	}
-	h.KeyID = id[:]
-	sealed := make([]byte, nonceSize, nonceSize+len(body)+key.Overhead())
+	h.KeyID = k.id[:]
+	sealed := make([]byte, nonceSize, nonceSize+len(body)+k.aead.Overhead())
 	_, _ = rand.Read(sealed) // never fails
-	return key.Seal(sealed, sealed, body, h.place()), nil
+	return k.aead.Seal(sealed, sealed, body, h.place())
+}
+
+// sealKey is a key to seal with.
+type sealKey struct {
+	id   KeyID
+	aead cipher.AEAD
+}
+
+// sealKey is the current key; nil in an open network. If it was taken away since
+// an op was accepted, that goes under the one that there was: the log has no
+// holes.
+func (r *Replica) sealKey() (*sealKey, error) {
+	if r.keys == nil {
+		return nil, nil
+	}
+	if id, aead := r.keys.Current(); aead != nil {
+		return &sealKey{id, aead}, nil
+	}
+	if last := r.sealed.Load(); last != nil {
+		return last, nil
+	}
+	return nil, ErrNoKey // nothing was accepted, then
+}
+
+// haveKey notes the current key, if there is one.
+func (r *Replica) haveKey() bool {
+	if r.keys == nil {
+		return true
+	}
+	id, aead := r.keys.Current()
+	if aead == nil {
+		return false
+	}
+	if last := r.sealed.Load(); last == nil || last.id != id {
+		r.sealed.Store(&sealKey{id, aead})
+	}
+	return true
 }
 
 func (h *Header) place() []byte {

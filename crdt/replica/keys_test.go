@@ -31,6 +31,12 @@ func (r *ring) give(keys ...byte) {
 	}
 }
 
+func (r *ring) take() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ids = nil
+}
+
 func aead(id replica.KeyID) cipher.AEAD {
 	block, _ := aes.NewCipher(id[:])
 	key, _ := cipher.NewGCMWithNonceSize(block, 24)
@@ -159,6 +165,24 @@ func TestNoStateOfARelay(t *testing.T) {
 	n.Change = nil
 	b := n.Start("b")
 	n.Wait("others to take it", func() bool { return b.Show(crdt.LWWRegister, "k") == shown("forged") })
+}
+
+// Who loses the key keeps what it has written, and its node goes on.
+func TestKeyIsTakenAway(t *testing.T) {
+	rings := map[string]*ring{"a": {}, "b": {}}
+	rings["a"].give(1)
+	rings["b"].give(1)
+	n := private(t, rings)
+	a, b := n.Start("a"), n.Start("b")
+	for i := range 20 { // some of it is on its way to disk
+		a.Set("k", fmt.Append(nil, i))
+	}
+	rings["a"].take()
+	a.Sync()
+	n.Wait("all that was accepted", func() bool { return b.Show(crdt.LWWRegister, "k") == shown("19") })
+	rings["a"].give(1)
+	a.Set("k", []byte("back"))
+	n.Wait("life to go on", func() bool { return b.Show(crdt.LWWRegister, "k") == shown("back") })
 }
 
 // Entries wait for their key, and those behind them with them.

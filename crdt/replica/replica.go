@@ -68,6 +68,7 @@ type Replica struct {
 	authorize func(DatasetID, crdt.Author) uint64
 	keys      Keyring
 	mayRead   func(peer string) bool
+	sealed    atomic.Pointer[sealKey] // for what was accepted last
 	// tending is held by a pass of upkeep, and while a join begins or is adopted:
 	// none of them sees the other half done. Taken before cut.
 	tending gate

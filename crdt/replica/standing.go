@@ -168,10 +168,8 @@ func (d *Dataset) mayWrite() error {
 	if !d.isWriter(d.self) {
 		return ErrReadOnly
 	}
-	if d.r.keys != nil {
-		if _, key := d.r.keys.Current(); key == nil {
-			return ErrNoKey
-		}
+	if !d.r.haveKey() {
+		return ErrNoKey
 	}
 	return nil
 }
