@@ -125,7 +125,7 @@ func (d *device) ask(ctx context.Context, cfg Config, book *member.Book, t *memb
 			once.Do(waiting)
 		case member.UnknownInvite: // unless another administrator does know it
 			time.AfterFunc(inviteWait, func() { cancel(err) })
-		case member.UsedUp, member.InviteExpired, member.BadSignature, member.Revoked, member.Expired, member.Full, member.OtherVersion:
+		case member.UsedUp, member.InviteExpired, member.BadSignature, member.Revoked, member.Expired, member.Full:
 			cancel(err)
 		}
 	}

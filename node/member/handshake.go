@@ -33,6 +33,9 @@ func (s *Session) open() (skew time.Duration, err error) {
 		return 0, err
 	}
 	m, err := s.receive(frameWelcome, maxIntro)
+	if refused := new(RefusedError); errors.As(err, &refused) && refused.Reason != OtherNetwork && refused.Reason != OtherVersion {
+		err = errors.New("the peer refused before it showed that it knows the network")
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -366,3 +366,21 @@ func TestSessionMany(t *testing.T) {
 		t.Errorf("what came is not on disk: %v", err)
 	}
 }
+
+// Who does not know the network cannot make a device give up joining it.
+func TestStrangerCannotRefuse(t *testing.T) {
+	for _, reason := range []Reason{UsedUp, Revoked, BadSignature, Full} {
+		w := newWorld(t)
+		b := w.outsider(w.found())
+		mine, theirs := net.Pipe()
+		go func() {
+			_, _, _ = readFrame(bufio.NewReader(theirs), maxIntro)
+			_, _ = theirs.Write(frame(frameRefuse, []byte{byte(reason)}, binary.BigEndian.AppendUint64(nil, 1)))
+		}()
+		s := &Session{Book: b, Stream: mine, Peer: Key{1}, Opener: true}
+		err := s.Run(t.Context())
+		if refused := new(RefusedError); err == nil || errors.As(err, &refused) {
+			t.Errorf("a stranger's refusal with reason %d is taken for a member's: %v", reason, err)
+		}
+	}
+}
