@@ -27,7 +27,8 @@ func newSnapshot() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "snapshot", Short: "Write and restore a dataset as one file",
 		Long: "Write and restore a dataset as one file: its objects and versions, and the db_* keys of the node, signed by\n" +
-			"it. A restore joins the file with what is there, and the node goes on as a new author.",
+			"it. It is not encrypted, also in a closed network: keep it as you keep --data. A restore joins the file with\n" +
+			"what is there, and the node goes on as a new author.",
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
