@@ -108,6 +108,7 @@ func TestForkFreezes(t *testing.T) {
 		l := open(t, dir, datastore.Options{})
 		a, twin, b := newTestAuthor(1, l.d.id), newTestAuthor(1, l.d.id), newTestAuthor(2, l.d.id)
 		l.gossip(message(a.entry(t, nil, a.inc("k"))))
+		l.sync(t) // what is on its way to disk is not looked at
 		fork := twin.entry(t, nil, twin.inc("other"))
 		if link {
 			fork = twin.entry(t, nil, twin.inc("other"))

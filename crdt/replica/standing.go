@@ -87,6 +87,12 @@ func (d *Dataset) reauthorize(ctx context.Context) error {
 		d.queueControl(control{kind: controlAck})
 		d.mu.Unlock()
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.excess.IsZero() && d.hasExcess() {
+		d.excess = d.r.now()
+		time.AfterFunc(vouchPatience, d.r.upkeepSoon)
+	}
 	return nil
 }
 
@@ -281,13 +287,12 @@ func (d *Dataset) giveUpExcess() {
 	if d.care.broken {
 		return
 	}
-	now := d.r.now()
 	switch {
 	case !d.hasExcess():
 		d.excess = time.Time{}
 	case d.excess.IsZero():
-		d.excess = now
-	case now.Sub(d.excess) >= vouchPatience:
+		d.excess = d.r.now()
+	case d.r.now().Sub(d.excess) >= vouchPatience:
 		d.r.log.Warn("this node applied ops of a revoked author that nobody vouches for; a peer's state will replace its own", "dataset", d.name)
 		d.care.broken = true
 		d.saveCare()

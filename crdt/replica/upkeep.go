@@ -63,6 +63,9 @@ func (r *Replica) upkeep(ctx context.Context) {
 			r.tending.Lock()
 			r.report("delete old state", r.deleteGarbage(ctx))
 			r.tending.Unlock()
+			for _, d := range r.Datasets() {
+				d.giveUpExcess()
+			}
 			continue
 		case <-ctx.Done():
 			return

@@ -126,7 +126,7 @@ func (b *Book) mayBegin() error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil:
-		err = fmt.Errorf("%s: this device is in a closed network already: leave it first, or use another data directory", b.file)
+		err = fmt.Errorf("%s: this device is in a closed network already: use another data directory", b.file)
 	}
 	return err
 }

@@ -122,15 +122,29 @@ func (e *evaluation) endMembers(level []seat, rank int) {
 	}
 }
 
+// maxOrphans is how many keys of a revoked admin stay readable though nobody that
+// revoked it had heard of them: others may have written under them by then. They
+// count as leaked, so nobody writes under them any more.
+const maxOrphans = 16
+
 // takeRest decides everything else that the seats of a rank say.
 func (e *evaluation) takeRest(level []seat, rank int) {
 	var rest []*Record
+	orphans := make(map[Key][]*Record)
 	for _, s := range level {
 		for _, r := range e.by(s) {
-			if _, ended := r.Body.(*Revocation); !ended && e.stands(r, s.grant) {
+			switch _, ended := r.Body.(*Revocation); {
+			case ended:
+			case e.stands(r, s.grant):
 				rest = append(rest, r)
+			case r.Body.kind() == kindKeys:
+				orphans[r.Issuer] = append(orphans[r.Issuer], r)
 			}
 		}
+	}
+	for _, list := range orphans {
+		slices.SortFunc(list, func(a, b *Record) int { return cmp.Or(cmp.Compare(a.Time, b.Time), compareIDs(a.ID, b.ID)) })
+		rest = append(rest, list[:min(len(list), maxOrphans)]...)
 	}
 	slices.SortStableFunc(rest, func(a, b *Record) int { return cmp.Compare(a.Body.kind(), b.Body.kind()) })
 	for _, r := range rest {

@@ -54,6 +54,31 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// What was written under a key of an admin whose revoker had not heard of it can
+// still be read.
+func TestKeysNobodyHeardOf(t *testing.T) {
+	w := newWorld(t)
+	f := w.found()
+	admin, writer, x := w.join(f, Admin), w.join(f, Writer), w.join(f, Reader)
+	w.meet(f, admin, writer, x)
+	w.must(admin.Revoke(x.Self(), nil, nil))
+	orphan, _, _ := admin.Ring().Current()
+	w.meet(admin, writer)
+	w.wantCurrent(writer, orphan, true)
+	w.tick()
+	w.must(f.Revoke(admin.Self(), nil, nil))
+	w.meet(f, writer)
+	w.must(f.Reseal())
+	w.meet(f, writer)
+	late := w.join(f, Writer)
+	for _, b := range []*Book{f, writer, late} {
+		w.wantCurrent(b, orphan, true)
+		if now, _, _ := b.Ring().Current(); now == orphan {
+			t.Errorf("device %v writes under a key that the revoked has", b.Self())
+		}
+	}
+}
+
 // Admins that rotate while apart end with one current key and no key lost.
 func TestKeysRotatedApart(t *testing.T) {
 	w := newWorld(t)
