@@ -182,8 +182,7 @@ func (g *greeter) session(ctx context.Context, peer string, stream io.ReadWriteC
 
 // Times of followRoster.
 const (
-	rosterEvery = time.Minute // memberships expire without a word
-	resealWait  = 2 * time.Second
+	resealWait = 2 * time.Second
 	// partingWait is how long a device that was put out stays connected, to be told
 	// so. Nothing more is taken from it meanwhile.
 	partingWait = 200 * time.Millisecond
@@ -195,27 +194,18 @@ const (
 func (n *Node) followRoster(ctx context.Context) {
 	changed, stop := n.book.Watch()
 	defer stop()
-	tick := time.NewTicker(rosterEvery)
-	defer tick.Stop()
 	reseal := time.NewTimer(0)
 	defer reseal.Stop()
 	readmit := time.NewTimer(0)
 	defer readmit.Stop()
 	out := false
+	n.obeyRoster(ctx, &out)
 	for {
-		err := n.book.Check(n.book.Self())
-		if err != nil && !out {
-			n.log.Error("this device does not take part; what it has stays readable here", "network", n.cfg.Network, "err", err)
-		}
-		out = err != nil
-		if err := n.state.replica.Reauthorize(ctx); err != nil && ctx.Err() == nil {
-			n.log.Error("cannot act on a change of the roster", "err", err)
-		}
 		select {
 		case <-changed:
+			n.obeyRoster(ctx, &out)
 			reseal.Reset(rand.N(resealWait))
 			readmit.Reset(partingWait)
-		case <-tick.C:
 		case <-readmit.C:
 			n.host.Readmit()
 		case <-reseal.C:
@@ -225,5 +215,18 @@ func (n *Node) followRoster(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// obeyRoster has the replica go by the roster as it is now. out is whether this
+// device was told that it does not take part.
+func (n *Node) obeyRoster(ctx context.Context, out *bool) {
+	err := n.book.Check(n.book.Self())
+	if err != nil && !*out {
+		n.log.Error("this device does not take part; what it has stays readable here", "network", n.cfg.Network, "err", err)
+	}
+	*out = err != nil
+	if err := n.state.replica.Reauthorize(ctx); err != nil && ctx.Err() == nil {
+		n.log.Error("cannot act on a change of the roster", "err", err)
 	}
 }
