@@ -128,9 +128,7 @@ func inviteCreate() *cobra.Command {
 				return printJSON(i)
 			}
 			if atTerminal(os.Stdout) {
-				if err := printQR(i.Token); err != nil {
-					return err
-				}
+				fmt.Print(qrText(i.Token))
 			}
 			_, err = fmt.Println(i.Token)
 			return err
@@ -143,31 +141,34 @@ func inviteCreate() *cobra.Command {
 	return cmd
 }
 
-// printQR draws a token, in upper case: that takes less room.
-func printQR(token string) error {
+// qrBorder is how many light modules are around a code: less than the standard's
+// four, which phones do without.
+const qrBorder = 2
+
+// qrText draws a token, in upper case, which takes less room: two modules to a
+// character, light on a dark terminal. "" if it is too long.
+func qrText(token string) string {
 	code, err := qr.Encode(strings.ToUpper(token), qr.L)
 	if err != nil {
-		return nil // too long; the text is there
+		return ""
 	}
-	const border = 2
-	dark := func(x, y int) bool { return code.Black(x, y) } // false outside
-	for y := -border; y < code.Size+border; y += 2 {
-		var line strings.Builder
-		for x := -border; x < code.Size+border; x++ {
-			line.WriteString([]string{"█", "▀", "▄", " "}[b2i(dark(x, y+1))+2*b2i(dark(x, y))])
+	var b strings.Builder
+	for y := -qrBorder; y < code.Size+qrBorder; y += 2 {
+		for x := -qrBorder; x < code.Size+qrBorder; x++ {
+			switch upper, lower := code.Black(x, y), code.Black(x, y+1); {
+			case upper && lower:
+				b.WriteByte(' ')
+			case upper:
+				b.WriteRune('▄')
+			case lower:
+				b.WriteRune('▀')
+			default:
+				b.WriteRune('█')
+			}
 		}
-		if _, err := fmt.Println(line.String()); err != nil {
-			return err
-		}
+		b.WriteByte('\n')
 	}
-	return nil
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	return b.String()
 }
 
 func inviteList() *cobra.Command {
