@@ -50,9 +50,12 @@ func (s *session) ask(d *Dataset, result chan error) (channel uint64) {
 	return ch
 }
 
-// askOnce is ask for a dataset that may lack something, unless that is under way
-// or was tried lately.
-func (s *session) askOnce(d *Dataset) {
+// mend is ask for a dataset that may lack something, unless that is under way or
+// was tried lately, or this node could not have it.
+func (s *session) mend(d *Dataset) {
+	if !d.isBroken() || d.isJoining() || !s.r.haveKey() {
+		return
+	}
 	now := s.r.now()
 	s.mu.Lock()
 	due := now.Sub(s.mended[d.id]) > wantPatience && len(s.asked) < maxWants

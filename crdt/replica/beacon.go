@@ -73,6 +73,9 @@ func (s *session) onRoot(p []byte) error {
 		if news {
 			s.sendRoot() // once, so that the peer knows it too
 		}
+		for _, d := range shared {
+			s.mend(d) // equal logs are not equal objects
+		}
 		return nil
 	}
 	s.mu.Lock()

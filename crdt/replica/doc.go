@@ -23,7 +23,7 @@
 //	compaction              acks, care, upkeep, sweep, cut, control
 //	whole states            state, source, join, adopt, ask; snapshots: file
 //	authors with two logs   fork
-//	closed networks         standing, keys
+//	closed networks         standing, keys, starts
 //	families to come        kept
 //
 // The package never opens a connection, never reads the wall clock by itself

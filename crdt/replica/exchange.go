@@ -37,9 +37,7 @@ func (a *asked) end(err error) {
 
 // want asks the peer for what we lack of a dataset, unless we are at it.
 func (s *session) want(d *Dataset) {
-	if d.isBroken() && !d.isJoining() {
-		s.askOnce(d)
-	}
+	s.mend(d)
 	version := d.have()
 	s.mu.Lock()
 	delete(s.later, d)
@@ -78,8 +76,11 @@ func (s *session) onWant(p []byte) error {
 		return nil
 	}
 	var sv *serve
-	if d.below(w.version) && s.maySend(d) {
+	switch below := d.below(w.version); {
+	case below && s.maySend(d):
 		sv, err = d.newStateServe(w.channel, w.credit)
+	case below && !s.mayRead():
+		s.sendStarts(d, w.version)
 	}
 	if sv == nil && (err == nil || errors.Is(err, ErrBusy)) {
 		sv, err = d.newServe(w, s.began), nil

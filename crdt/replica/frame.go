@@ -28,6 +28,7 @@ import (
 //	rows      uvarint channel ‖ rows             …
 //	seal      uvarint channel ‖ seal             … to here; done follows
 //	stop      uvarint channel                    send nothing more for this want
+//	starts    id 16 ‖ n × start                  where logs begin, for a peer that may not have the state
 //
 //	A            B
 //	│── root ───►│  equal: silence
@@ -55,6 +56,7 @@ const (
 	frameRows     = 14
 	frameSeal     = 15
 	frameStop     = 16
+	frameStarts   = 17
 )
 
 const (

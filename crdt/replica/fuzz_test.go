@@ -98,6 +98,8 @@ func FuzzFrames(f *testing.F) {
 		frame(frameDone, uvarint(1)),
 		frame(frameCredit, uvarint(1), uvarint(1<<63)),
 		frame(99, []byte("later")),
+		frame(frameStarts, id[:]),
+		frame(frameStarts, id[:], a.author.Append(nil), make([]byte, 40)),
 		{0},
 		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 		{5, 1},

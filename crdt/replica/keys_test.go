@@ -122,7 +122,8 @@ func TestRelayCannotRead(t *testing.T) {
 	}
 }
 
-// A relay that comes after the log was cut is not given the state.
+// A relay that comes after the log was cut is not given the state, and keeps what
+// is written from then on; with a key, it fetches the state.
 func TestRelayGetsNoState(t *testing.T) {
 	rings := map[string]*ring{"a": {}, "b": {}, "relay": {}}
 	rings["a"].give(1)
@@ -141,6 +142,22 @@ func TestRelayGetsNoState(t *testing.T) {
 	if onDisk(t, relay, secret) || relay.Replica.Stats().StatesJoined.Load() > 0 {
 		t.Error("the relay was given the state")
 	}
+	n.Wait("the relay to have what came later", func() bool { return replicatest.Same(a, relay) })
+	a.Set("last", []byte("value"))
+	a.Sync()
+	n.Wait("the relay to follow", func() bool { return replicatest.Same(a, relay) })
+	relay.Stop()
+	relay.Start()
+	if !replicatest.Same(a, relay) {
+		t.Error("the relay forgot where the log begins")
+	}
+	rings["relay"].give(1)
+	if err := relay.Replica.Reauthorize(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	n.Wait("who is a relay no more to have it all", func() bool {
+		return relay.Show(crdt.LWWRegister, secret) == shown(secret) && relay.Show(crdt.LWWRegister, "last") == shown("value")
+	})
 }
 
 // A state is not taken from a relay, which could put anything in it.

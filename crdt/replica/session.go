@@ -194,6 +194,8 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 		return s.onAsk(p)
 	case frameState, frameRows, frameSeal:
 		return s.onState(ctx, kind, p)
+	case frameStarts:
+		return s.onStarts(ctx, p)
 	case frameStop:
 		return s.onStop(p)
 	}
