@@ -27,6 +27,13 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(probeEnv); addr != "" {
+		if err := runProbe(addr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if os.Getenv("NUMAX_NET_TESTS") != "" {
 		if file, err := binary(); err == nil {

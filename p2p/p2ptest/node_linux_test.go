@@ -28,21 +28,36 @@ type node struct {
 	log   *tail
 }
 
-// start runs a node until the test ends. A node of the same name has the same
-// data.
-func (l *lab) start(machine, name string, args ...string) *node {
+// command is the command on a machine, with the data of a name.
+func (l *lab) command(machine, name string, args ...string) (cmd *exec.Cmd, data string) {
 	l.t.Helper()
 	file, _ := binary()
 	data, tmp := filepath.Join(l.dir, name), filepath.Join(l.dir, name+"-tmp")
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		l.t.Fatal(err)
 	}
-	n := &node{t: l.t, log: new(tail)}
-	n.cmd = exec.Command("ip", slices.Concat([]string{
-		"netns", "exec", l.prefix + machine, file, "up", "--json", "--data", data, "--network", "lab", "--log-level", "debug",
-	}, args)...)
+	cmd = exec.Command("ip", slices.Concat([]string{"netns", "exec", l.prefix + machine, file}, args, []string{"--data", data})...)
 	// Nodes of one machine meet in TMPDIR; those of namespaces must not.
-	n.cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	return cmd, data
+}
+
+// do runs a command to its end.
+func (l *lab) do(machine, name string, args ...string) {
+	l.t.Helper()
+	cmd, _ := l.command(machine, name, args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		l.t.Fatalf("%s on %s: %v: %s", strings.Join(args, " "), machine, err, out)
+	}
+}
+
+// start runs a node until the test ends. A node of the same name has the same
+// data.
+func (l *lab) start(machine, name string, args ...string) *node {
+	l.t.Helper()
+	n := &node{t: l.t, log: new(tail)}
+	var data string
+	n.cmd, data = l.command(machine, name, slices.Concat([]string{"up", "--json", "--network", "lab", "--log-level", "debug"}, args)...)
 	n.cmd.Stderr = n.log
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
