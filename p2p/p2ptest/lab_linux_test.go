@@ -27,8 +27,14 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	var part func() error // that this program plays in a test of another one
 	if addr := os.Getenv(probeEnv); addr != "" {
-		if err := runProbe(addr); err != nil {
+		part = func() error { return runProbe(addr) }
+	} else if how := os.Getenv(attackEnv); how != "" {
+		part = func() error { return runAttack(how, os.Args[1:]) }
+	}
+	if part != nil {
+		if err := part(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
