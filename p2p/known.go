@@ -29,6 +29,7 @@ const (
 	seenEvery    = time.Hour        // how often a connected peer is noted as seen
 	restAfter    = 10 * time.Minute // unreachable that long: dialled rarely
 	restEvery    = time.Minute
+	missAfter    = 5 * time.Minute // how long a node with enough peers does without where it began
 
 	bootstrapWeight = "numax/bootstrap" // of the connection to a bootstrap peer
 )
@@ -48,6 +49,7 @@ type knownPeer struct {
 	Addrs     []string       `json:"addrs"`
 	Seen      time.Time      `json:"seen"` // connected
 	bootstrap []ma.Multiaddr // as the user gave them; the peer need not know of them
+	up        time.Time      // when it was last seen to be connected
 	trying    bool
 	since     time.Time // first of the failed dials in a row; zero = none
 	next      time.Time
@@ -264,13 +266,14 @@ func (k *known) dial(ctx context.Context, wg *sync.WaitGroup) {
 			return
 		}
 		if k.h.isConnected(id) {
+			p.up = now
 			// Ahead of us is what a clock said that was wrong.
 			if age := now.Sub(p.Seen); age > seenEvery || age < 0 {
 				p.Seen, k.dirty = now, true
 			}
 			continue
 		}
-		if p.trying || now.Before(p.next) || k.h.blocked.has(id) || p.bootstrap == nil && k.h.full() {
+		if p.trying || now.Before(p.next) || k.h.blocked.has(id) || k.h.full() && !p.isMissed(now) {
 			continue
 		}
 		info := peer.AddrInfo{ID: id, Addrs: slices.Concat(p.bootstrap, multiaddrs(p.Addrs))}
@@ -278,6 +281,13 @@ func (k *known) dial(ctx context.Context, wg *sync.WaitGroup) {
 		running++
 		wg.Go(func() { k.try(ctx, info, p) })
 	}
+}
+
+// isMissed reports whether a node that has the connections it looks for wants this
+// one all the same: to where it begins, but not at once, since it may have been
+// closed there to make room for others.
+func (p *knownPeer) isMissed(now time.Time) bool {
+	return p.bootstrap != nil && now.Sub(p.up) > missAfter
 }
 
 func (k *known) try(ctx context.Context, info peer.AddrInfo, p *knownPeer) {

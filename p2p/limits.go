@@ -81,11 +81,25 @@ func (h *Host) connLimits() (corecm.ConnManager, error) {
 	return connmgr.NewConnManager(low, high, connmgr.WithGracePeriod(connGrace))
 }
 
-// resourceLimits is the resource manager.
-func (h *Host) resourceLimits() (network.ResourceManager, error) {
+// Beyond the high mark connections are still taken, until those of the last
+// seconds may be closed. With libp2p's own limits, a public node would refuse
+// before it ever closed one: what comes late, when many start at once, would
+// never get in.
+const (
+	roomInbound  = 2 // times the high mark
+	roomOutbound = 2
+	roomAll      = 3
+)
+
+// limiter says what the resource manager lets through.
+func (h *Host) limiter() rcmgr.Limiter {
 	limits := rcmgr.DefaultLimits // a copy
 	peerStreams := cmp.Or(h.cfg.Limits.PeerStreams, peerStreams)
-	rps := float64(cmp.Or(h.cfg.Limits.AddressRate, addressRate))
+	_, high := h.conns()
+	limits.SystemBaseLimit.ConnsInbound = roomInbound * high
+	limits.SystemBaseLimit.ConnsOutbound = roomOutbound * high
+	limits.SystemBaseLimit.Conns = roomAll * high
+	limits.SystemLimitIncrease.ConnsInbound, limits.SystemLimitIncrease.ConnsOutbound, limits.SystemLimitIncrease.Conns = 0, 0, 0
 	limits.PeerBaseLimit = rcmgr.BaseLimit{
 		StreamsInbound: peerStreams, StreamsOutbound: peerStreams, Streams: 2 * peerStreams,
 		ConnsInbound: peerConns, ConnsOutbound: peerConns, Conns: peerConns, FD: peerConns, Memory: peerMemory,
@@ -103,8 +117,14 @@ func (h *Host) resourceLimits() (network.ResourceManager, error) {
 	if h.cfg.Limits.Memory == 0 && h.startsPublic() {
 		memory = netMemoryPublic
 	}
+	return rcmgr.NewFixedLimiter(limits.Scale(memory, netFiles))
+}
+
+// resourceLimits is the resource manager.
+func (h *Host) resourceLimits() (network.ResourceManager, error) {
+	rps := float64(cmp.Or(h.cfg.Limits.AddressRate, addressRate))
 	m, err := rcmgr.NewResourceManager(
-		rcmgr.NewFixedLimiter(limits.Scale(memory, netFiles)),
+		h.limiter(),
 		h.resourceMetrics(),
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{ConnCount: addressConns, PrefixLength: 32}},

@@ -25,11 +25,13 @@ import (
 // it: on a plain LAN nothing but the LAN is asked.
 const (
 	meetEvery  = time.Minute
-	meetFirst  = 2 * time.Second // doubled up to meetEvery
+	meetRarely = 10 * time.Minute // with the connections that the node looks for
+	meetFirst  = 2 * time.Second  // doubled up to meetEvery
 	meetSoon   = 250 * time.Millisecond
 	meetTime   = 10 * time.Second
-	maxMeet    = 32 // providers looked at each time
-	meetDials  = 8  // at a time
+	maxMeet    = 256                    // providers looked at each time
+	meetGather = 250 * time.Millisecond // how long one waits for others, to be dialled in any order
+	meetDials  = 8                      // at a time
 	meetEvents = 64
 )
 
@@ -106,15 +108,20 @@ func (h *Host) meet(ctx context.Context, key cid.Cid, public bool, changed <-cha
 			return nil
 		case <-changed:
 			return nil
-		case _, ok := <-sub.Out():
+		case e, ok := <-sub.Out():
 			if !ok {
 				return nil
 			}
 			// A server may have come, or others must hear of a new address.
-			pause = meetFirst
-			timer.Reset(meetSoon)
+			if _, moved := e.(event.EvtLocalAddressesUpdated); moved || !h.full() {
+				pause = meetFirst
+				timer.Reset(meetSoon)
+			}
 		case <-timer.C:
 			h.meetOnce(ctx, d, key)
+			if h.full() {
+				pause = meetRarely
+			}
 			timer.Reset(pause/2 + rand.N(pause))
 			pause = min(2*pause, meetEvery)
 		}
@@ -131,16 +138,44 @@ func (h *Host) meetOnce(ctx context.Context, d *dht.IpfsDHT, key cid.Cid) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, meetDials)
-	for info := range d.FindProvidersAsync(ctx, key, maxMeet) {
-		if info.ID == h.host.ID() || h.isConnected(info.ID) || h.full() {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if err := h.reach(ctx, info); err != nil {
-				h.log.Debug("cannot reach a node of this network", "peer", info.ID, "err", err)
+	found := d.FindProvidersAsync(ctx, key, maxMeet)
+	for some := gather(found); len(some) > 0; some = gather(found) {
+		for _, info := range some {
+			if info.ID == h.host.ID() || h.isConnected(info.ID) || h.full() {
+				continue
 			}
-		})
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if err := h.reach(ctx, info); err != nil {
+					h.log.Debug("cannot reach a node of this network", "peer", info.ID, "err", err)
+				}
+			})
+		}
 	}
+}
+
+// gather receives what comes in a moment, and shuffles it: a server tells all who
+// ask the same, and who is first in its list would be dialled by everybody. Nil
+// when there is no more.
+func gather(found <-chan peer.AddrInfo) (some []peer.AddrInfo) {
+	info, ok := <-found
+	if !ok {
+		return nil
+	}
+	some = append(some, info)
+	timer := time.NewTimer(meetGather)
+	defer timer.Stop()
+	for ok {
+		select {
+		case info, ok = <-found:
+			if ok {
+				some = append(some, info)
+			}
+		case <-timer.C:
+			ok = false
+		}
+	}
+	rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	return some
 }
