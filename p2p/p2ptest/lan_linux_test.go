@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-var tries = flag.Int("net.tries", 3, "how often nodes on a LAN have to find each other")
+var (
+	tries = flag.Int("net.tries", 3, "how often nodes on a LAN have to find each other")
+	idle  = flag.Duration("net.idle", time.Minute, "how long a node is watched that has nothing to do")
+)
 
 // Nodes on a LAN find each other with nothing configured.
 func TestLAN(t *testing.T) {
@@ -108,19 +111,28 @@ func TestLaptop(t *testing.T) {
 	l.within(time.Now(), 10*time.Second, "seen in the second LAN", func() bool { return second.counts("k", 2) })
 }
 
-// Nodes that have nothing to say use little of a network.
+// Nodes that have nothing to say use little of a network and of their machine.
 func TestIdle(t *testing.T) {
 	l := newLab(t)
 	l.lan("lan")
-	l.findEachOther(2 * time.Second)
+	nodes := l.findEachOther(2 * time.Second)
 	time.Sleep(10 * time.Second) // to rest
-	const long = 30 * time.Second
 	_, before := l.sent("m0", "eth0")
-	time.Sleep(long)
+	busy, most := nodes[0].cpu(), 0
+	for end := time.Now().Add(*idle); time.Now().Before(end); time.Sleep(time.Second) {
+		most = max(most, nodes[0].rss())
+	}
 	_, after := l.sent("m0", "eth0")
-	rate := float64(after-before) / long.Seconds()
-	t.Logf("an idle node of three sends %.0f bytes/s", rate)
+	rate := float64(after-before) / idle.Seconds()
+	load := (nodes[0].cpu() - busy).Seconds() / idle.Seconds()
+	t.Logf("an idle node of three over %v: sends %.0f bytes/s; RSS at most %.1f MB; %d peers; %.2f%% of a CPU",
+		*idle, rate, float64(most)/1e6, len(nodes[0].peers()), 100*load)
 	if rate > 2000 {
 		t.Errorf("an idle node sends %.0f bytes/s, want at most 2,000", rate)
 	}
+	if most > maxIdleRSS {
+		t.Errorf("RSS of an idle node: %d bytes, want at most %d", most, maxIdleRSS)
+	}
 }
+
+const maxIdleRSS = 50_000_000
