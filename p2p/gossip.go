@@ -54,7 +54,7 @@ func newPubSub(ctx context.Context, h *Host) (*pubsub.PubSub, error) {
 	// A small mesh degree: in meshes of up to ten nodes the default sends
 	// every message nearly to everybody, several times over.
 	params.D, params.Dlo, params.Dhi, params.Dout, params.Dscore = 4, 3, 5, 1, 1
-	return pubsub.NewGossipSub(ctx, view{h.host, h, h.greeted},
+	return pubsub.NewGossipSub(ctx, view{h.host, h, h.greeted, newThrottle()},
 		pubsub.WithGossipSubParams(params),
 		// Entries carry their author's signature; signing again costs a
 		// factor of five to eight.

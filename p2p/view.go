@@ -19,6 +19,7 @@ type view struct {
 	h *Host
 	// came, if not nil, is called when a member opens a stream.
 	came func(peer.ID)
+	slow *throttle // nil: streams of members are read as fast as they come
 }
 
 // Network implements host.Host.
@@ -43,6 +44,9 @@ func (v view) gated(serve network.StreamHandler) network.StreamHandler {
 		}
 		if v.came != nil {
 			v.came(id)
+		}
+		if v.slow != nil {
+			s = v.slow.stream(s)
 		}
 		serve(s)
 	}
