@@ -46,6 +46,7 @@ type talk struct {
 	going bool
 	fails int
 	next  time.Time
+	told  string // what the user was last told of it
 }
 
 func newGreeter(book *member.Book, host *p2p.Host, log *slog.Logger) *greeter {
@@ -174,10 +175,22 @@ func (g *greeter) session(ctx context.Context, peer string, stream io.ReadWriteC
 		s.Request = g.request
 	}
 	err = s.Run(ctx)
-	if refused := new(member.RefusedError); g.request == nil && errors.As(err, &refused) && refused.Reason != member.NotAdmitted {
+	if refused := new(member.RefusedError); g.request == nil && errors.As(err, &refused) && refused.Reason != member.NotAdmitted && g.isNews(peer, err) {
 		g.log.Warn("a peer does not take this device for a member", "peer", peer, "err", err)
 	}
 	return err
+}
+
+// isNews reports whether the user has not been told that of a peer.
+func (g *greeter) isNews(peer string, err error) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.talks[peer]
+	if t == nil || t.told == err.Error() {
+		return t == nil
+	}
+	t.told = err.Error()
+	return true
 }
 
 // Times of followRoster.

@@ -22,7 +22,7 @@ import (
 const (
 	floodTime     = 8 * time.Second
 	maxFloodRatio = 10
-	maxFloodRSS   = 300 << 20 // the network may take 128 MiB of it
+	maxFloodRSS   = 400 << 20 // the network may take 128 MiB of it
 )
 
 // A peer that floods, or holds what it opened, does not keep two others from
