@@ -76,7 +76,6 @@ const (
 const (
 	maxModuleSize      = 64 << 20  // bytes of a module; a larger one is refused
 	maxImports         = 4096      // a module with more is refused
-	maxTableElements   = 1 << 20   // of all tables at start (8 B each on the host); more is refused
 	maxGuestStderr     = 64 << 10  // a run's stderr; the rest is dropped with a note (a Go guest that traps dumps goroutines)
 	defaultMemory      = 256 << 20 // linear memory; memory.grow beyond it answers -1
 	wasmPageSize       = 64 << 10

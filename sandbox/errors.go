@@ -39,21 +39,35 @@ func (e *DeadlineError) Error() string {
 
 func (e *DeadlineError) Is(target error) bool { return target == context.DeadlineExceeded }
 
+// BudgetError says that the guest used more than Call.Budget.
+type BudgetError struct{ Limit uint64 }
+
+func (e *BudgetError) Error() string {
+	return fmt.Sprintf("guest used more than its CPU budget of %d units", e.Limit)
+}
+
 // outcome turns what wazero says of a call into what Run says. parent is the caller's context, run the one with the
-// deadline. An ended context is looked at first: a guest may exit with the very codes wazero uses for it.
+// deadline.
 func outcome(parent, run context.Context, limit time.Duration, err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, errStopped) {
+		switch {
+		case parent.Err() != nil:
+			return parent.Err()
+		case run.Err() != nil:
+			return &DeadlineError{Limit: limit}
+		}
+		return errors.New("the sandbox was closed")
+	}
+	var budget *BudgetError
+	if errors.As(err, &budget) {
+		return budget
+	}
 	var exit *sys.ExitError
 	if errors.As(err, &exit) {
-		stopped := exit.ExitCode() == sys.ExitCodeContextCanceled || exit.ExitCode() == sys.ExitCodeDeadlineExceeded
-		switch {
-		case stopped && parent.Err() != nil:
-			return parent.Err()
-		case stopped && run.Err() != nil:
-			return &DeadlineError{Limit: limit}
-		case exit.ExitCode() == 0:
+		if exit.ExitCode() == 0 {
 			return nil
 		}
 		return &ExitError{Code: exit.ExitCode()}

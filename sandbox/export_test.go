@@ -12,7 +12,7 @@ import (
 func (m *Module) Open(t testing.TB, c Call) (context.Context, api.Module) {
 	g := &guest{ctx: t.Context(), module: m.name, host: c.Host.withDefaults()}
 	ctx := experimental.WithMemoryAllocator(withGuest(t.Context(), g), cappedMemory{m.runtime.memory})
-	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(ctx, g, c))
+	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(g, c))
 	if err != nil {
 		t.Fatal(err)
 	}

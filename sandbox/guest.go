@@ -19,6 +19,8 @@ type guest struct {
 	ctx    context.Context
 	module string
 	host   Host
+
+	budget, used uint64 // units; a budget of 0 is none
 }
 
 type guestKey struct{}
@@ -50,6 +52,7 @@ func (a args) u32(i int) uint32 { return uint32(a[i]) }
 // Call implements api.GoModuleFunction.
 func (f *hostFunc) Call(ctx context.Context, m api.Module, stack []uint64) {
 	g := ctx.Value(guestKey{}).(*guest)
+	g.stopIfEnded()
 	if g.host.Observe != nil {
 		defer func(start time.Time) { g.host.Observe(f.name, time.Since(start)) }(time.Now())
 	}

@@ -19,6 +19,7 @@ type Call struct {
 
 	Memory   uint64        // cap of linear memory in bytes; 0 = the Runtime's default
 	Deadline time.Duration // of the whole run; 0 = none. ctx bounds it in any case
+	Budget   uint64        // of the whole run in units of metering, about one an instruction; 0 = none
 
 	Stdin          io.Reader // nil = at its end
 	Stdout, Stderr io.Writer // nil = dropped; stderr is cut off after 64 KiB
@@ -29,7 +30,7 @@ type Call struct {
 //	instantiate (start section) ─► _initialize, if exported ─► run, else _start ─► close
 //
 // It returns nil when the entry point returns or the guest exits with 0, and otherwise *TrapError, *AbortError,
-// *ExitError, *DeadlineError, the error of ctx when that ended, or an error that says why the guest could not start.
+// *ExitError, *DeadlineError, *BudgetError, the error of ctx when that ended, or an error that says why the guest could not start.
 // Whatever the guest wrote before it failed stays written.
 func (m *Module) Run(ctx context.Context, c Call) error {
 	limit := c.Memory
@@ -47,9 +48,9 @@ func (m *Module) Run(ctx context.Context, c Call) error {
 		defer cancel()
 	}
 	if err := run.Err(); err != nil {
-		return outcome(ctx, run, c.Deadline, sys.NewExitError(sys.ExitCodeContextCanceled))
+		return outcome(ctx, run, c.Deadline, errStopped)
 	}
-	g := &guest{ctx: run, module: m.name, host: c.Host.withDefaults()}
+	g := &guest{ctx: run, module: m.name, host: c.Host.withDefaults(), budget: c.Budget}
 	if err := m.call(experimental.WithMemoryAllocator(withGuest(run, g), cappedMemory{limit}), g, c); err != nil {
 		if err = outcome(ctx, run, c.Deadline, err); err != nil {
 			return fmt.Errorf("sandbox: run %s: %w", m.name, err)
@@ -60,7 +61,7 @@ func (m *Module) Run(ctx context.Context, c Call) error {
 
 // call is the life of one instance.
 func (m *Module) call(ctx context.Context, g *guest, c Call) error {
-	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(ctx, g, c))
+	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(g, c))
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (m *Module) call(ctx context.Context, g *guest, c Call) error {
 }
 
 // config is the WASI side: stdio, arguments, clocks and randomness; no environment, no folders.
-func (m *Module) config(ctx context.Context, g *guest, c Call) wazero.ModuleConfig {
+func (m *Module) config(g *guest, c Call) wazero.ModuleConfig {
 	cfg := wazero.NewModuleConfig().
 		WithName(""). // several instances at once
 		WithStartFunctions().
@@ -88,9 +89,9 @@ func (m *Module) config(ctx context.Context, g *guest, c Call) wazero.ModuleConf
 			return now.Unix(), int32(now.Nanosecond())
 		}, sys.ClockResolution(time.Microsecond)).
 		WithOsyield(runtime.Gosched).
-		WithNanosleep(func(ns int64) { sleep(ctx, time.Duration(ns)) })
+		WithNanosleep(g.sleep)
 	if c.Stdin != nil {
-		cfg = cfg.WithStdin(&stdin{ctx: ctx, r: c.Stdin})
+		cfg = cfg.WithStdin(&stdin{guest: g, r: c.Stdin})
 	}
 	if c.Stdout != nil {
 		cfg = cfg.WithStdout(c.Stdout)
@@ -101,12 +102,13 @@ func (m *Module) config(ctx context.Context, g *guest, c Call) wazero.ModuleConf
 	return cfg
 }
 
-// sleep waits for d or for the end of the run; wazero's own sleep would hold a cancelled guest to the end.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
+// sleep waits, and ends the guest when the run ends before.
+func (g *guest) sleep(ns int64) {
+	t := time.NewTimer(time.Duration(ns))
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-ctx.Done():
+	case <-g.ctx.Done():
+		panic(errStopped)
 	}
 }

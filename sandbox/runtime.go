@@ -11,6 +11,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/numax-mesh/numax/sandbox/meter"
 )
 
 // Config is how a Runtime is set up.
@@ -34,7 +36,7 @@ type Runtime struct {
 func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	rc := wazero.NewRuntimeConfig().
 		WithCoreFeatures(api.CoreFeaturesV2).
-		WithCloseOnContextDone(true)
+		WithCloseOnContextDone(false) // metering stops guests, also those without loops
 	r := &Runtime{memory: cfg.DefaultMemory}
 	if r.memory == 0 {
 		r.memory = defaultMemory
@@ -58,7 +60,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	return r, nil
 }
 
-// provide makes the two host modules and notes what they offer.
+// provide makes the host modules and notes what the two for guests offer.
 func (r *Runtime) provide(ctx context.Context) error {
 	nx := r.wazero.NewHostModuleBuilder(nxModule)
 	for _, f := range nxFunctions {
@@ -66,6 +68,12 @@ func (r *Runtime) provide(ctx context.Context) error {
 	}
 	if _, err := nx.Instantiate(ctx); err != nil {
 		return fmt.Errorf("sandbox: provide host module %s: %w", nxModule, err)
+	}
+	tickType := []api.ValueType{i32}
+	_, err := r.wazero.NewHostModuleBuilder(meter.Module).NewFunctionBuilder().
+		WithGoModuleFunction(api.GoModuleFunc(tick), tickType, tickType).Export(meter.Tick).Instantiate(ctx)
+	if err != nil {
+		return fmt.Errorf("sandbox: provide host module %s: %w", meter.Module, err)
 	}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r.wazero); err != nil {
 		return fmt.Errorf("sandbox: provide WASI: %w", err)
@@ -117,11 +125,16 @@ func (r *Runtime) Compile(ctx context.Context, name string, wasm []byte) (*Modul
 		i := out.foreign[0]
 		return fail(fmt.Errorf("it imports %s %s.%s, and only functions can be imported here", kindNames[i.kind], i.module, i.name))
 	}
-	if out.tableElements > maxTableElements {
-		return fail(fmt.Errorf("its tables have %d elements, over the limit of %d", out.tableElements, maxTableElements))
+	if out.tableElements > meter.MaxTableElements {
+		return fail(fmt.Errorf("its tables have %d elements, over the limit of %d", out.tableElements, meter.MaxTableElements))
+	}
+	// The code cache goes by a hash of what is compiled, and so by the version of the metering too.
+	metered, err := meter.Instrument(wasm)
+	if err != nil {
+		return fail(err)
 	}
 	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
-	code, err := r.wazero.CompileModule(ctx, wasm)
+	code, err := r.wazero.CompileModule(ctx, metered)
 	if err != nil {
 		if r.cache != nil && strings.Contains(err.Error(), "compilationcache") {
 			err = fmt.Errorf("%w (the code cache is damaged: remove it and try again)", err)
@@ -172,6 +185,9 @@ func (m *Module) findEntry() error {
 func (r *Runtime) checkImports(code wazero.CompiledModule) error {
 	for _, f := range code.ImportedFunctions() {
 		module, name, _ := f.Import()
+		if module == meter.Module {
+			continue
+		}
 		offered, known := r.offers[module]
 		offer, ok := offered[name]
 		switch {

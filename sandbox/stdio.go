@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"fmt"
 	"io"
 )
@@ -34,7 +33,7 @@ func (b *boundedWriter) Write(p []byte) (int, error) {
 // does). Then, and only then, one goroutine stays behind in that Read; it holds a buffer of its own, never the
 // guest's memory.
 type stdin struct {
-	ctx     context.Context
+	guest   *guest
 	r       io.Reader
 	pending chan readResult // the Read under way, if any
 	rest    []byte
@@ -61,8 +60,8 @@ func (s *stdin) Read(p []byte) (int, error) {
 		select {
 		case r := <-s.pending:
 			s.pending, s.rest, s.err = nil, r.data, r.err
-		case <-s.ctx.Done():
-			return 0, s.ctx.Err()
+		case <-s.guest.ctx.Done():
+			panic(errStopped)
 		}
 	}
 	if len(s.rest) > 0 {
