@@ -11,7 +11,9 @@ import (
 // Open gives tests an instance whose exports they may call one by one, and the context to call them with.
 func (m *Module) Open(t testing.TB, c Call) (context.Context, api.Module) {
 	g := &guest{ctx: t.Context(), module: m.name, host: c.Host.withDefaults()}
-	ctx := experimental.WithMemoryAllocator(withGuest(t.Context(), g), cappedMemory{m.runtime.memory})
+	memory := &guestMemory{limit: m.runtime.memory}
+	t.Cleanup(memory.release)
+	ctx := experimental.WithMemoryAllocator(withGuest(t.Context(), g), memory)
 	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(g, c))
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,9 @@ func (m *Module) Run(ctx context.Context, c Call) error {
 		return outcome(ctx, run, c.Deadline, errStopped)
 	}
 	g := &guest{ctx: run, module: m.name, host: c.Host.withDefaults(), budget: c.Budget}
-	if err := m.call(experimental.WithMemoryAllocator(withGuest(run, g), cappedMemory{limit}), g, c); err != nil {
+	memory := &guestMemory{limit: limit}
+	defer memory.release()
+	if err := m.call(experimental.WithMemoryAllocator(withGuest(run, g), memory), g, c); err != nil {
 		if err = outcome(ctx, run, c.Deadline, err); err != nil {
 			return fmt.Errorf("sandbox: run %s: %w", m.name, err)
 		}

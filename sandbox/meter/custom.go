@@ -28,7 +28,7 @@ func (m *module) custom(body []byte) []byte {
 	return body
 }
 
-// names renumbers the functions of the name section, or drops it when it is malformed:
+// names renumbers the functions of the name section, or leaves it alone when it is malformed:
 //
 //	"name"   then   part(1) size   n × (function, name)   or   n × (function, k × (local, name))
 func (m *module) names(r *reader) []byte {
@@ -50,7 +50,7 @@ func (m *module) names(r *reader) []byte {
 				renamed = append(renamed, p.data[start:p.at]...)
 			})
 			if p.finish() != nil {
-				return nil
+				return r.data
 			}
 			body = append(appendU32(nil, n), renamed[1:]...)
 		}
@@ -59,7 +59,7 @@ func (m *module) names(r *reader) []byte {
 		}
 	}
 	if r.err != nil {
-		return nil
+		return r.data
 	}
 	return out
 }

@@ -215,8 +215,9 @@ func TestCustomSections(t *testing.T) {
 	if !bytes.HasSuffix(out, want) || bytes.Contains(out, []byte("debug")) || bytes.Contains(out, []byte("reloc")) {
 		t.Errorf("instrumented: %q, want it to end in %q", out, want)
 	}
-	if got := instrument(t, slices.Concat(sandboxtest.Runs(), custom("name", "\x01\xff"))); !bytes.Equal(got, instrument(t, sandboxtest.Runs())) {
-		t.Errorf("a malformed name section is kept: %q", got)
+	malformed := custom("name", "\x01\xff")
+	if got := instrument(t, slices.Concat(sandboxtest.Runs(), malformed)); !bytes.HasSuffix(got, malformed) {
+		t.Errorf("a malformed name section is changed: %q", got)
 	}
 }
 
@@ -245,7 +246,8 @@ func FuzzInstrument(f *testing.F) {
 		}
 		before, was := r.CompileModule(ctx, wasm)
 		after, is := r.CompileModule(ctx, out)
-		if (was == nil) != (is == nil) {
+		names := was != nil && strings.Contains(was.Error(), "section custom") // which may be dropped
+		if (was == nil) != (is == nil) && !names {
 			t.Errorf("compile: %v; metered: %v", was, is)
 		}
 		for _, m := range []wazero.CompiledModule{before, after} {

@@ -70,8 +70,16 @@ func (m *module) rewrite(id byte) ([]byte, error) {
 		}
 	case sectionData:
 		out = m.dataSection(d)
-	case sectionMemory, sectionDataCount:
-		return body, nil
+	case sectionMemory:
+		out = body
+		if body != nil {
+			d.items(func(uint32) { d.limits() })
+		}
+	case sectionDataCount:
+		out = body
+		if body != nil {
+			d.u32()
+		}
 	}
 	return out, d.finish()
 }

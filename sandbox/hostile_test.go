@@ -1,0 +1,181 @@
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/numax-mesh/numax/sandbox"
+	"github.com/numax-mesh/numax/sandbox/sandboxtest"
+)
+
+// forever is a guest that repeats code, which leaves nothing.
+func forever(code ...byte) []byte {
+	return sandboxtest.Runs(slices.Concat([]byte{0x03, 0x40}, code, []byte{0x0c, 0, 0x0b})...)
+}
+
+// bulk is a memory instruction over the first n bytes, or from byte 8 on to the first.
+func bulk(n int32, from int32, op ...byte) []byte {
+	return slices.Concat(sandboxtest.Const32(0), sandboxtest.Const32(from), sandboxtest.Const32(n), op)
+}
+
+// explodes calls itself twice, 40 levels deep, without a loop: 2⁴⁰ calls.
+func explodes() []byte {
+	m := new(sandboxtest.Module)
+	deeper := slices.Concat([]byte{0x20, 0}, sandboxtest.Const32(1), []byte{0x6b}, sandboxtest.CallFunc(0))
+	f := m.Func(types{i32}, nil, slices.Concat([]byte{0x20, 0, 0x04, 0x40}, deeper, deeper, []byte{0x0b})...)
+	m.Export("run", m.Func(nil, nil, append(sandboxtest.Const32(40), sandboxtest.CallFunc(f)...)...))
+	return m.Bytes()
+}
+
+// straight is a loop of code without branches, far longer than what is charged at once.
+func straight() []byte {
+	return forever(slices.Repeat([]byte{0x41, 1, 0x1a}, 100_000)...)
+}
+
+// skips is a loop whose branches go around the code where long paths are charged.
+func skips() []byte {
+	work := slices.Repeat([]byte{0x41, 1, 0x1a}, 60)
+	return forever(slices.Repeat(slices.Concat([]byte{0x02, 0x40}, work, []byte{0x0c, 0}, slices.Repeat([]byte{0x01}, 200), []byte{0x0b}), 2000)...)
+}
+
+const megabytes = 200 // of memory that bulk guests move: below the default limit
+
+// endless are guests that never return.
+func endless() map[string][]byte {
+	grown := slices.Concat(sandboxtest.Grow(megabytes<<4), sandboxtest.Drop())
+	inLoop := func(code []byte) []byte {
+		return sandboxtest.Runs(slices.Concat(grown, []byte{0x03, 0x40}, code, []byte{0x0c, 0, 0x0b})...)
+	}
+	const most = megabytes << 20
+	host := new(sandboxtest.Module)
+	now := host.Import("nx", "time_now", nil, types{i64})
+	host.Export("run", host.Func(nil, nil, slices.Concat([]byte{0x03, 0x40}, sandboxtest.CallFunc(now), []byte{0x1a, 0x0c, 0, 0x0b})...))
+	start := new(sandboxtest.Module)
+	start.Start(start.Func(nil, nil, sandboxtest.Forever()...))
+	start.Export("run", start.Func(nil, nil))
+	return map[string][]byte{
+		"loop":                  forever(),
+		"loop in start section": start.Bytes(),
+		"straight line":         straight(),
+		"around the charges":    skips(),
+		"exponential recursion": explodes(),
+		"memory bomb":           forever(append(sandboxtest.Grow(1), sandboxtest.Drop()...)...),
+		"fill":                  inLoop(bulk(most, 7, 0xfc, 11, 0)),
+		"copy":                  inLoop(bulk(most, 8, 0xfc, 10, 0, 0)),
+		"copy of nothing":       inLoop(bulk(0, 0, 0xfc, 10, 0, 0)),
+		"host calls":            host.Bytes(),
+	}
+}
+
+// late is how much longer than its limit a guest may run.
+const late = 50 * time.Millisecond
+
+// check holds the median against a limit: a machine that does other things too is slow now and then, a guest that
+// cannot be stopped always.
+func check(t *testing.T, what string, took []time.Duration, limit time.Duration) {
+	t.Helper()
+	slices.Sort(took)
+	median := took[len(took)/2]
+	t.Logf("%s %v, at most %v", what, median, took[len(took)-1])
+	if raceEnabled {
+		limit *= 10
+	}
+	if median > limit {
+		t.Errorf("%s %v, want at most %v", what, median, limit)
+	}
+}
+
+// Guests that never return end soon after their deadline, with an error that names it.
+func TestHostileEnd(t *testing.T) {
+	const deadline = 60 * time.Millisecond
+	for name, wasm := range endless() {
+		m := compile(t, wasm)
+		var took []time.Duration
+		for range 5 {
+			begin := time.Now()
+			err := m.Run(t.Context(), sandbox.Call{Deadline: deadline})
+			took = append(took, time.Since(begin)-deadline)
+			var late *sandbox.DeadlineError
+			if !errors.As(err, &late) || !strings.Contains(err.Error(), "deadline of 60ms") {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		check(t, name+" ended after its deadline by", took, late)
+	}
+}
+
+// Whatever guests do, the garbage collector, and with it every other goroutine, does not wait for them.
+func TestHostileAndGC(t *testing.T) {
+	for name, wasm := range endless() {
+		m := compile(t, wasm)
+		ctx, cancel := context.WithCancel(t.Context())
+		var guests sync.WaitGroup
+		for range 2 {
+			guests.Go(func() {
+				if err := m.Run(ctx, sandbox.Call{}); !errors.Is(err, context.Canceled) {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		var took []time.Duration
+		for range 10 {
+			begin := time.Now()
+			runtime.GC()
+			took = append(took, time.Since(begin))
+		}
+		cancel()
+		guests.Wait()
+		check(t, name+", and a collection took", took, 100*time.Millisecond)
+	}
+}
+
+// The other limits: each has an error that names it.
+func TestHostileLimits(t *testing.T) {
+	tables := new(sandboxtest.Module)
+	tables.Table(10)
+	tables.Export("run", tables.Func(nil, nil, slices.Concat([]byte{0xd0, 0x70}, sandboxtest.Const32(1<<20), []byte{0xfc, 15, 0}, sandboxtest.TrapUnless32(-1))...))
+	if err := compile(t, tables.Bytes()).Run(t.Context(), sandbox.Call{}); err != nil {
+		t.Errorf("a table grew over its limit: %v", err)
+	}
+	var trap *sandbox.TrapError
+	if err := compile(t, sandboxtest.Recurses()).Run(t.Context(), sandbox.Call{Deadline: time.Minute}); !errors.As(err, &trap) || trap.Cause != "stack overflow" {
+		t.Errorf("recursion: %v", err)
+	}
+	var budget *sandbox.BudgetError
+	for name, wasm := range endless() {
+		err := compile(t, wasm).Run(t.Context(), sandbox.Call{Budget: 5_000_000})
+		if !errors.As(err, &budget) || !strings.Contains(err.Error(), "CPU budget of 5000000 units") {
+			t.Errorf("%s over its budget: %v", name, err)
+		}
+	}
+}
+
+// Close ends guests that run.
+func TestCloseEndsGuests(t *testing.T) {
+	r := newRuntime(t, sandbox.Config{})
+	m := new(sandboxtest.Module)
+	log := m.Import("nx", "host_log", types{i32, i32}, nil)
+	m.Memory(1, "memory")
+	m.Export("run", m.Func(nil, nil, append(sandboxtest.SayCode(log, "up"), sandboxtest.Forever()...)...))
+	guest, err := r.Compile(t.Context(), "x", m.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, done := make(chan struct{}), make(chan error)
+	go func() {
+		done <- guest.Run(t.Context(), sandbox.Call{Host: sandbox.Host{Log: func(string) { close(up) }}})
+	}()
+	<-up
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "the sandbox was closed") {
+		t.Errorf("run: %v", err)
+	}
+}
