@@ -5,9 +5,9 @@
 //
 //	wasm ── Compile ──► Module ── Run ──► instance ── nx.* ──► Host{KV, CRDT, Net, …}
 //	        preamble      │       fresh    memory cap           checks first, then one
-//	        imports       │       per Run  deadline             method of one interface
-//	        entry point   │                ctx ends = guest ends
-//	        tables        └─ safe for concurrent Runs
+//	        imports       │       per Run  deadline, budget     method of one interface
+//	        metering      │                ctx ends = guest ends
+//	        entry point   └─ safe for concurrent Runs
 //
 // A [Module] may be run any number of times, also at once; each [Module.Run] has an instance of its own that is
 // closed when Run returns and is never used again, least of all after a trap. The binary interface that guests see

@@ -28,7 +28,8 @@ func (m *module) custom(body []byte) []byte {
 	return body
 }
 
-// names renumbers the functions of the name section, or leaves it alone when it is malformed:
+// names renumbers the functions of the name section, or drops it when it is malformed. That is allowed, and a
+// count that is too large would have the compiler allocate for it:
 //
 //	"name"   then   part(1) size   n × (function, name)   or   n × (function, k × (local, name))
 func (m *module) names(r *reader) []byte {
@@ -50,7 +51,7 @@ func (m *module) names(r *reader) []byte {
 				renamed = append(renamed, p.data[start:p.at]...)
 			})
 			if p.finish() != nil {
-				return r.data
+				return nil
 			}
 			body = append(appendU32(nil, n), renamed[1:]...)
 		}
@@ -59,7 +60,7 @@ func (m *module) names(r *reader) []byte {
 		}
 	}
 	if r.err != nil {
-		return r.data
+		return nil
 	}
 	return out
 }
