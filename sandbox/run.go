@@ -84,7 +84,7 @@ func (m *Module) config(g *guest, c Call) wazero.ModuleConfig {
 		WithName(""). // several instances at once
 		WithStartFunctions().
 		WithArgs(c.Args...).
-		WithRandSource(g.host.Rand).
+		WithRandSource(&random{g}).
 		WithSysNanotime().
 		WithWalltime(func() (int64, int32) {
 			now := g.host.Now()

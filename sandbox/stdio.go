@@ -29,6 +29,16 @@ func (b *boundedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// random gives a guest randomness in pieces, so that one that asks for all its memory full of it can be stopped.
+type random struct{ guest *guest }
+
+const randomPiece = 64 << 10
+
+func (r *random) Read(p []byte) (int, error) {
+	r.guest.stopIfEnded()
+	return r.guest.host.Rand.Read(p[:min(len(p), randomPiece)])
+}
+
 // stdin reads for a guest in a way that ends with the run, though the reader below may block for ever (a terminal
 // does). Then, and only then, one goroutine stays behind in that Read; it holds a buffer of its own, never the
 // guest's memory.

@@ -44,7 +44,7 @@ type block struct {
 	patch int // of a loop: where the cost of its charge goes
 }
 
-// body is a function on its way through the walk.
+// body is a function on its way through the walk. One serves all functions of a module, for its buffers.
 type body struct {
 	*module
 	decoder
@@ -74,9 +74,14 @@ func leafCost(d *decoder) int {
 	return cost
 }
 
-// meterBody appends the instrumented code of a function to out; code is what follows its size.
-func (m *module) meterBody(out, code []byte, params uint32, leaf bool) ([]byte, error) {
-	b := &body{module: m, decoder: decoder{reader: reader{data: code}, space: &m.space}, calls: unreached}
+// open makes b read another function; code is what follows its size.
+func (b *body) open(code []byte) {
+	b.reader = reader{data: code}
+	b.out, b.blocks, b.path, b.calls = b.out[:0], b.blocks[:0], 0, unreached
+}
+
+// meter appends the instrumented function to out.
+func (b *body) meter(out []byte, params uint32, leaf bool) ([]byte, error) {
 	groups, declared := b.declare(params)
 	entry := 0
 	if !leaf {

@@ -2,7 +2,6 @@ package meter
 
 import (
 	"fmt"
-	"slices"
 )
 
 // Version changes whenever the same module is instrumented in another way. It is part of the instrumented module, as
@@ -86,7 +85,7 @@ func Instrument(wasm []byte) ([]byte, error) {
 	if err := m.split(wasm); err != nil {
 		return nil, fmt.Errorf("meter: read module: %w", err)
 	}
-	out := slices.Clone(preamble)
+	out := append(make([]byte, 0, len(wasm)+len(wasm)/4), preamble...)
 	for _, id := range order {
 		body, err := m.rewrite(id)
 		if err != nil {

@@ -310,9 +310,10 @@ func (m *module) codeSection(d *decoder) ([]byte, error) {
 	fail := func(i int, err error) ([]byte, error) {
 		return nil, fmt.Errorf("function %d: %w", uint64(m.imported)+uint64(i), err)
 	}
+	b := &body{module: m, decoder: decoder{space: &m.space}}
 	m.leaves = make([]uint8, len(bodies))
 	for i, code := range bodies {
-		b := &body{module: m, decoder: decoder{reader: reader{data: code}, space: &m.space}}
+		b.open(code)
 		b.declare(m.params[m.typeOf[i]])
 		cost := leafCost(&b.decoder)
 		if b.err != nil {
@@ -320,10 +321,12 @@ func (m *module) codeSection(d *decoder) ([]byte, error) {
 		}
 		m.leaves[i] = uint8(cost)
 	}
-	out := appendU32(nil, uint32(len(bodies))+uint32(m.helpers()))
+	out := make([]byte, 0, len(d.data)+len(d.data)/4)
+	out = appendU32(out, uint32(len(bodies))+uint32(m.helpers()))
 	var err error
 	for i, code := range bodies {
-		if out, err = m.meterBody(out, code, m.params[m.typeOf[i]], m.leaves[i] > 0); err != nil {
+		b.open(code)
+		if out, err = b.meter(out, m.params[m.typeOf[i]], m.leaves[i] > 0); err != nil {
 			return fail(i, err)
 		}
 	}
