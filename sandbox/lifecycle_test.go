@@ -263,6 +263,15 @@ func TestMemoryCap(t *testing.T) {
 	if err := run(grow(4096, -1), 0); err != nil {
 		t.Errorf("grow beyond the default of 256 MiB: %v", err)
 	}
+	at := func(address, want int32) []byte {
+		return slices.Concat(sandboxtest.Const32(address), []byte{0x2d, 0, 0}, sandboxtest.TrapUnless32(want)) // i32.load8_u
+	}
+	moved := sandboxtest.Runs(slices.Concat(sandboxtest.Poke(page-1, []byte{42}), sandboxtest.Grow(5), sandboxtest.Drop(),
+		sandboxtest.Poke(2*page, []byte{43}), sandboxtest.Grow(100), sandboxtest.Drop(), sandboxtest.Grow(100), sandboxtest.Drop(),
+		at(page-1, 42), at(2*page, 43), at(page, 0), at(6*page, 0), at(206*page-1, 0))...)
+	if err := run(moved, 0); err != nil {
+		t.Errorf("growth changed the memory: %v", err)
+	}
 	m := new(sandboxtest.Module)
 	m.Memory(5, "") // counts though it is not exported
 	m.Export("run", m.Func(nil, nil))

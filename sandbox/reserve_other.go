@@ -1,10 +1,10 @@
-//go:build !unix
+//go:build !linux && !darwin
 
 package sandbox
 
 import "errors"
 
-// Without a portable way to reserve memory, guests' is Go's.
+// Elsewhere the memory of guests is Go's.
 func reserve(uint64) ([]byte, error) { return nil, errors.ErrUnsupported }
 
 func unreserve([]byte) {}

@@ -19,7 +19,7 @@ type Call struct {
 
 	Memory   uint64        // cap of linear memory in bytes; 0 = the Runtime's default
 	Deadline time.Duration // of the whole run; 0 = none. ctx bounds it in any case
-	Budget   uint64        // of the whole run in units of metering, about one an instruction; 0 = none
+	Budget   uint64        // of the whole run, in units of which an instruction costs one or a few; 0 = none
 
 	Stdin          io.Reader // nil = at its end
 	Stdout, Stderr io.Writer // nil = dropped; stderr is cut off after 64 KiB

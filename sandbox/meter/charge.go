@@ -30,8 +30,9 @@ const (
 	maxLeaf  = 64  // instructions of a function without loops and calls that does not charge itself
 	hostCost = 200 // units of a call of an import: about what crossing over costs
 
-	// unreached is the path to code that no path leads to; so low that it stays negative.
-	unreached = -1 << 40
+	// unreached is the path to code that no path leads to. It is so low that it stays negative for millions of
+	// instructions; after that such code has charges, too.
+	unreached = -1 << 30
 	// maxLocals bounds what a compiler allocates for the locals of a function, which a few bytes can ask for.
 	maxLocals = 50_000
 )

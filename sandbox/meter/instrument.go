@@ -13,7 +13,8 @@ const (
 	// which counts down from Quantum, has gone below zero, and answers what it is from then on.
 	Module = "numax"
 	Tick   = "tick/" + Version
-	// Quantum is the units from one tick to the next. A unit is about an instruction, or 16 bytes moved.
+	// Quantum is the units from one tick to the next. An instruction costs at least one, and a few where paths of
+	// different length meet; 16 bytes moved cost one.
 	Quantum = 100_000
 	// MaxTableElements is what all tables of a module may grow to, if they did not start larger.
 	MaxTableElements = 1 << 20
