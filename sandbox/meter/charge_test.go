@@ -72,7 +72,7 @@ func TestCharges(t *testing.T) {
 		{"leaf", build(repeat([]byte{0x20, 0, 0x10, 1}), nops(50)), 100_000, (7 + 51) * 100_000, 2},
 		{"recursion", build(slices.Concat([]byte{0x20, 0, 0x04, 0x40}, less, less, []byte{0x0b})), 18, 19 << 18, 2},
 		{"recursion after work", build(slices.Concat([]byte{0x20, 0, 0x04, 0x40}, nops(120), less, less, nops(300), []byte{0x0b})), 14, 430 << 14, 2},
-		{"fill", build(repeat([]byte{0x41, 0, 0x41, 0, 0x41, 0x80, 0x80, 0x02, 0xfc, 11, 0})), 10_000, (32 << 10) / 16 * 10_000, 2},
+		{"fill", build(repeat([]byte{0x41, 0, 0x41, 0, 0x41, 0x80, 0x80, 0x02, 0xfc, 11, 0})), 10_000, (32 << 10) / 4 * 10_000, 2},
 	} {
 		got := charged(t, c.wasm, c.n)
 		if got+meter.Quantum < c.instructions || got > c.most*c.instructions {

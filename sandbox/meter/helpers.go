@@ -18,9 +18,9 @@ const (
 )
 
 const (
-	bulkShift = 4       // a unit pays for 16 bytes
-	bulkStep  = 1 << 20 // bytes moved between two charges: about 0.1 ms
-	pageCost  = 4096    // of a page of 64 KiB, at 16 bytes a unit
+	bulkShift = 2         // a unit pays for 4 bytes, so that a tick comes after about as much time as elsewhere
+	bulkStep  = 256 << 10 // bytes moved between two charges
+	pageCost  = 4096      // of a page of 64 KiB that is added
 
 	opSelect    = 0x1b
 	opI32LtS    = 0x48
@@ -79,7 +79,7 @@ func (m *module) helperBody(h helper) []byte {
 		return appendVec(nil, slices.Concat([]byte{0}, slices.Concat(parts...), []byte{opEnd}))
 	}
 	ops := func(b ...byte) []byte { return b }
-	// charge takes what is on the stack; it is below 2^31 - 2^13, so that left does not wrap.
+	// charge takes what is on the stack; it is at most 2^30, so that left does not wrap.
 	charge := func(cost ...[]byte) []byte {
 		return slices.Concat(left, slices.Concat(cost...), ops(opI32Sub), setLeft,
 			left, num(0), ops(opI32LtS, opIf, typeEmpty), call(helperTick), ops(opEnd))

@@ -14,7 +14,7 @@ const (
 	Module = "numax"
 	Tick   = "tick/" + Version
 	// Quantum is the units from one tick to the next. An instruction costs at least one, and a few where paths of
-	// different length meet; 16 bytes moved cost one.
+	// different length meet; 4 bytes moved cost one.
 	Quantum = 100_000
 	// MaxTableElements is what all tables of a module may grow to, if they did not start larger.
 	MaxTableElements = 1 << 20
