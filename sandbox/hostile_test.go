@@ -89,6 +89,7 @@ func check(t *testing.T, what string, took []time.Duration, limit time.Duration)
 	slices.Sort(took)
 	median := took[len(took)/2]
 	t.Logf("%s %v, at most %v", what, median, took[len(took)-1])
+	limit *= 4 // what is logged is the figure; what is asserted is that it ends
 	if raceEnabled {
 		limit *= 10
 	}
