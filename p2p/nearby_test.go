@@ -3,7 +3,9 @@ package p2p
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -116,14 +118,11 @@ func TestNearbyRubbish(t *testing.T) {
 	run(t, a)
 	run(t, b)
 	eventually(t, "two hosts meet", func() bool { return connected(a, b) })
-	eventually(t, "stale files are gone", func() bool {
-		left, err := os.ReadDir(dir)
-		return err == nil && len(left) < 16
-	})
 	for _, f := range files {
-		if _, err := os.Lstat(f); err == nil {
-			t.Errorf("%s is still there", filepath.Base(f))
-		}
+		eventually(t, filepath.Base(f)+" is gone", func() bool {
+			_, err := os.Lstat(f)
+			return errors.Is(err, fs.ErrNotExist)
+		})
 	}
 	if b, err := os.ReadFile(outside); err != nil || string(b) != "mine" {
 		t.Errorf("the file outside: got %q, %v", b, err)
