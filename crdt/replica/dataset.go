@@ -244,22 +244,20 @@ func (d *Dataset) logState(a crdt.Author) logState {
 
 // Version is the durable log: author → last seq that this node can serve.
 func (d *Dataset) Version() crdt.Version {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	v := make(crdt.Version, len(d.durable))
-	for a, l := range d.durable {
-		v[a] = l.have
-	}
-	return v
+	return d.versionOf(func(l logState) uint64 { return l.have })
 }
 
 // Applied is what the objects durably contain: author → last seq.
 func (d *Dataset) Applied() crdt.Version {
+	return d.versionOf(func(l logState) uint64 { return l.applied })
+}
+
+func (d *Dataset) versionOf(seq func(logState) uint64) crdt.Version {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	v := make(crdt.Version, len(d.durable))
 	for a, l := range d.durable {
-		v[a] = l.applied
+		v[a] = seq(l)
 	}
 	return v
 }
