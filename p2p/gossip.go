@@ -104,6 +104,9 @@ func scoreParams() *pubsub.PeerScoreParams {
 		DecayInterval:             time.Second,
 		DecayToZero:               0.01,
 		RetainScore:               10 * time.Minute,
+		// Records of who delivered what: by default of two minutes, most of what
+		// there was in memory, and of what the garbage collector went through.
+		SeenMsgTTL: seenTTL,
 	}
 }
 

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -20,7 +21,7 @@ type Retention struct {
 	Bytes int64
 	// Spare is how large a log is left alone whatever its age.
 	Spare int64
-	// Every is how often each dataset is looked after.
+	// Every is how often each dataset is looked after, on the average.
 	Every time.Duration
 }
 
@@ -54,11 +55,12 @@ func (g gate) Unlock() { <-g }
 // upkeep looks after the datasets until ctx ends: acks, tombstones, the length
 // of the logs, and spaces that are of no use any more.
 func (r *Replica) upkeep(ctx context.Context) {
-	tick := time.NewTicker(r.retention.Every)
-	defer tick.Stop()
+	next := time.NewTimer(spread(r.retention.Every))
+	defer next.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-next.C:
+			next.Reset(spread(r.retention.Every))
 		case <-r.tidy:
 			r.tending.Lock()
 			r.report("delete old state", r.deleteGarbage(ctx))
@@ -73,6 +75,11 @@ func (r *Replica) upkeep(ctx context.Context) {
 		r.Upkeep(ctx)
 	}
 }
+
+// spread is a random time around d, half of it to one and a half: nodes that
+// share a machine, or a power switch, started together and would all read their
+// logs at the same moment.
+func spread(d time.Duration) time.Duration { return d/2 + rand.N(max(d, 1)) }
 
 // Upkeep does at once what Run does every Retention.Every.
 func (r *Replica) Upkeep(ctx context.Context) {
