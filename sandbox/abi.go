@@ -20,8 +20,8 @@ var nxFunctions = []*hostFunc{
 	{name: "abort", params: i32s(2), withMemory: abort},
 
 	// time, randomness, hashes
-	{name: "time_now", results: []api.ValueType{i64}, plain: timeNow},
-	{name: "time_monotonic", results: []api.ValueType{i64}, plain: timeMonotonic},
+	{name: "time_now", results: []api.ValueType{i64}, number: timeNow},
+	{name: "time_monotonic", results: []api.ValueType{i64}, number: timeMonotonic},
 	fn("random_bytes", i32s(2), randomBytes),
 	fn("hash_sha256", i32s(4), hash(sha256Sum)),
 	fn("hash_blake3", i32s(4), hash(blake3Sum)),
@@ -62,7 +62,26 @@ var nxFunctions = []*hostFunc{
 	fn("crdt_rga_values", i32s(4), rgaValues),
 
 	// ours
-	{name: "commit", results: i32s(1), plain: commit},
+	scalar("commit", nil, commit),
+	fn("dataset_use", i32s(2), serve(datasetUse)),
+	fn("event_get", i32s(4), eventGet),
+	fn("event_read", i32s(2), eventRead),
+	fn("crdt_watch", i32s(2), serve(watch)),
+	fn("crdt_unwatch", i32s(2), serve(unwatch)),
+	scalar("timer_set", []api.ValueType{i32, i64, i64}, timerSet),
+	scalar("timer_cancel", i32s(1), timerCancel),
+	fn("msg_subscribe", i32s(2), subscription(Messages.Subscribe)),
+	fn("msg_unsubscribe", i32s(2), subscription(Messages.Unsubscribe)),
+	fn("msg_publish", i32s(4), msgPublish),
+	fn("msg_send", i32s(6), msgSend),
+	fn("msg_request", i32s(7), msgRequest),
+	fn("msg_reply", i32s(2), msgReply),
+	scalar("http_status", i32s(1), httpStatus),
+	fn("http_header", i32s(4), httpHeader),
+	fn("http_write", i32s(2), httpWrite),
+	fn("fetch", i32s(8), fetch),
+	fn("fetch_header", i32s(4), fetchHeader),
+	fn("fetch_read", i32s(2), fetchRead),
 }
 
 // capabilities is what host_capabilities answers: every name in nxFunctions, sorted, one a line. Made in init, not
@@ -89,6 +108,11 @@ var (
 )
 
 func i32s(n int) []api.ValueType { return slices.Repeat([]api.ValueType{i32}, n) }
+
+// scalar is a function of numbers that answers a code.
+func scalar(name string, params []api.ValueType, f func(g *guest, arg args) code) *hostFunc {
+	return &hostFunc{name: name, params: params, results: i32s(1), scalar: f}
+}
 
 // fn is a function that needs memory and returns an i32.
 func fn(name string, params []api.ValueType, f func(c call, arg args) code) *hostFunc {

@@ -167,7 +167,7 @@ func TestRules(t *testing.T) {
 
 // A guest whose memory is not exported as "memory" gets -3 from everything that needs it, and nothing else happens.
 func TestMemoryMustBeExported(t *testing.T) {
-	noMemoryNeeded := []string{"time_now", "time_monotonic", "commit"}
+	noMemoryNeeded := []string{"time_now", "time_monotonic", "commit", "timer_set", "timer_cancel", "http_status"}
 	for _, export := range []string{"", "mem"} {
 		m := compile(t, sandboxtest.Forwarder(1, export))
 		node := sandboxtest.NewNode()

@@ -103,7 +103,12 @@ func abort(c call, arg args) code {
 }
 
 // timeNow is Unix milliseconds; a clock before 1970 reads 0.
-func timeNow(g *guest) uint64 { return uint64(max(0, g.host.Now().UnixMilli())) }
+func timeNow(g *guest) uint64 {
+	if g.host.WithholdTime {
+		return api.EncodeI64(int64(codeDenied))
+	}
+	return uint64(max(0, g.host.Now().UnixMilli()))
+}
 
 var monotonicStart = sync.OnceValue(time.Now)
 
@@ -114,6 +119,9 @@ func randomBytes(c call, arg args) code {
 	out, bad := c.read(arg.u32(0), arg.u32(1), maxOutput)
 	if bad != codeOK {
 		return bad
+	}
+	if c.host.WithholdRandom {
+		return codeDenied
 	}
 	if _, err := io.ReadFull(c.host.Rand, out); err != nil {
 		return codeInvalid
@@ -142,10 +150,9 @@ func sha256Sum(b []byte) [hashSize]byte { return sha256.Sum256(b) }
 func blake3Sum(b []byte) [hashSize]byte { return blake3.Sum256(b) }
 
 // commit is ours, so a full queue is "busy".
-func commit(g *guest) uint64 {
-	answer := codeSyncOff
-	if g.host.CRDT != nil {
-		answer = codeOfOurs(g.host.CRDT.Commit(g.ctx))
+func commit(g *guest, _ args) code {
+	if g.host.CRDT == nil {
+		return codeSyncOff
 	}
-	return api.EncodeI32(int32(answer))
+	return g.waitFor(func() error { return g.host.CRDT.Commit(g.ctx) })
 }

@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -64,41 +65,60 @@ func num(n uint64) arg { return func(p *params) { p.args = append(p.args, n) } }
 // fixture is a guest and the node it runs on.
 type fixture struct {
 	*sandboxtest.Node
-	t     testing.TB
-	call  func(name string, args ...arg) int64
-	clear func()
-	mem   api.Memory
+	t      testing.TB
+	module *sandbox.Module
+	host   sandbox.Host
+	denied []string // calls that answered -6
+
+	ctx  context.Context
+	wasm api.Module
+	mem  api.Memory
 }
 
 func newFixture(t testing.TB, m *sandbox.Module) *fixture {
-	f := &fixture{Node: sandboxtest.NewNode(), t: t}
-	host := f.Host()
-	host.Rand = bytes.NewReader(bytes.Repeat([]byte{7}, mib))
-	ctx, instance := m.Open(t, sandbox.Call{Host: host})
-	f.mem = instance.ExportedMemory("memory")
-	blank := bytes.Repeat([]byte{untouched}, memoryEnd)
-	f.clear = func() { f.mem.Write(0, blank) }
-	f.clear()
-	f.call = func(name string, args ...arg) int64 {
-		t.Helper()
-		p := &params{mem: f.mem, next: inputBase}
-		for _, a := range args {
-			a(p)
-		}
-		fn := instance.ExportedFunction(name)
-		got, err := fn.Call(ctx, p.args...)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if len(got) == 0 {
-			return 0
-		}
-		if fn.Definition().ResultTypes()[0] == api.ValueTypeI64 {
-			return int64(got[0])
-		}
-		return int64(int32(got[0]))
-	}
+	f := &fixture{Node: sandboxtest.NewNode(), t: t, module: m}
+	f.host = f.Host()
+	f.host.Rand = bytes.NewReader(bytes.Repeat([]byte{7}, mib))
+	f.host.Denied = func(call string) { f.denied = append(f.denied, call) }
+	f.open()
 	return f
+}
+
+// open makes a new instance, on the host as it is now.
+func (f *fixture) open() {
+	f.ctx, f.wasm = f.module.Open(f.t, sandbox.Call{Host: f.host})
+	f.mem = f.wasm.ExportedMemory("memory")
+	f.clear()
+}
+
+// serve gives the guest a service.
+func (f *fixture) serve(s *sandboxtest.Service) {
+	f.host.Service, f.host.Messages, f.host.Fetch = s, s, s
+	f.open()
+}
+
+var blank = bytes.Repeat([]byte{untouched}, memoryEnd)
+
+func (f *fixture) clear() { f.mem.Write(0, blank) }
+
+func (f *fixture) call(name string, args ...arg) int64 {
+	f.t.Helper()
+	p := &params{mem: f.mem, next: inputBase}
+	for _, a := range args {
+		a(p)
+	}
+	fn := f.wasm.ExportedFunction(name)
+	got, err := fn.Call(f.ctx, p.args...)
+	if err != nil {
+		f.t.Fatalf("%s: %v", name, err)
+	}
+	if len(got) == 0 {
+		return 0
+	}
+	if fn.Definition().ResultTypes()[0] == api.ValueTypeI64 {
+		return int64(got[0])
+	}
+	return int64(int32(got[0]))
 }
 
 // output is what lies where out pointed.

@@ -19,10 +19,10 @@ const (
 
 // Errors by which a host tells a guest why not. Any other error is -3: the guest learns that the host failed, not how.
 var (
-	ErrSyncDisabled = errors.New("sandbox: sync is disabled")       // -5
-	ErrBusy         = errors.New("sandbox: queue is full")          // -3 from the original calls, -8 from ours
-	ErrDenied       = errors.New("sandbox: denied by policy")       // -6
-	ErrQuota        = errors.New("sandbox: storage quota exceeded") // -7
+	ErrSyncDisabled = errors.New("sandbox: sync is disabled") // -5
+	ErrBusy         = errors.New("sandbox: queue is full")    // -3 from the original calls, -8 from ours
+	ErrDenied       = errors.New("sandbox: denied by policy") // -6
+	ErrQuota        = errors.New("sandbox: quota exceeded")   // -7
 )
 
 // codeOf is the answer of the 41 original functions to err. Guests built for the original runtime know no "busy",
@@ -33,6 +33,8 @@ func codeOf(err error) code {
 		return codeOK
 	case errors.Is(err, ErrSyncDisabled):
 		return codeSyncOff
+	case errors.Is(err, ErrNotFound):
+		return codeNotFound
 	case errors.Is(err, ErrDenied):
 		return codeDenied
 	case errors.Is(err, ErrQuota):
@@ -64,8 +66,13 @@ const (
 	maxScanRows     = 1024
 	maxEnvName      = 128
 	maxEventName    = 128
-	maxEventPayload = 64 << 10
-	maxLogLine      = 8 << 10 // and abort messages
+	maxEventPayload = 64 << 10 // and of a message
+	maxEventField   = 8 << 10  // name of a field
+	maxFetchHeaders = 64 << 10
+
+	maxTimer   = 366 * 24 * 3600 * 1000 // ms
+	minPeriod  = 10                     // ms
+	maxLogLine = 8 << 10                // and abort messages
 
 	counterSize = 8  // a counter value: 8 bytes, little-endian
 	hashSize    = 32 // SHA-256 and BLAKE3

@@ -10,9 +10,10 @@ import (
 
 // Open gives tests an instance whose exports they may call one by one, and the context to call them with.
 func (m *Module) Open(t testing.TB, c Call) (context.Context, api.Module) {
-	g := &guest{ctx: t.Context(), module: m.name, host: c.Host.withDefaults()}
+	g := &guest{ctx: t.Context(), module: m.name, host: c.Host.withDefaults("")}
 	memory := &guestMemory{limit: m.runtime.memory}
 	t.Cleanup(memory.release)
+	g.turns = m.runtime.turns
 	ctx := experimental.WithMemoryAllocator(withGuest(t.Context(), g), memory)
 	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(g, c))
 	if err != nil {
@@ -21,6 +22,9 @@ func (m *Module) Open(t testing.TB, c Call) (context.Context, api.Module) {
 	t.Cleanup(func() { instance.Close(context.Background()) })
 	return ctx, instance
 }
+
+// SetEvent makes calls with ctx, which is from Open, be about an event.
+func SetEvent(ctx context.Context, e *Event) { ctx.Value(guestKey{}).(*guest).event = e }
 
 var (
 	Lossy          = lossy

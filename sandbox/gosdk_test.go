@@ -72,7 +72,7 @@ scan: [[{p/1 x} {p/2 }]] <nil>
 keys: [[p/2]] <nil>
 reserved: [] nx: keys under __nx/ are reserved
 module: [everything.wasm] <nil>
-capabilities: [42] <nil>
+capabilities: [61] <nil>
 env: [abort true] <nil>
 event: [] <nil>
 now: [1700000000123] <nil>

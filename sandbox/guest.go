@@ -14,13 +14,16 @@ import (
 // nxModule is the name guests import host functions from.
 const nxModule = "nx"
 
-// guest is what host functions know of the run that calls them. It travels in the context of the run.
+// guest is what host functions know of the instance that calls them. It travels in the context of the call.
 type guest struct {
-	ctx    context.Context
+	ctx    context.Context // of the call under way
 	module string
 	host   Host
+	event  *Event // nil = the call is not about one
+	clock
 
-	budget, used uint64 // units; a budget of 0 is none
+	budget, used uint64  // units; a budget of 0 is none
+	fetched      Fetched // what fetch_read reads; nil = nothing
 }
 
 type guestKey struct{}
@@ -33,10 +36,15 @@ func withGuest(ctx context.Context, g *guest) context.Context {
 type hostFunc struct {
 	name            string
 	params, results []api.ValueType
-	// One of the two. Most functions need the guest's memory and answer -3 when it exports none.
+	// One of the three. Most functions need the guest's memory and answer -3 when it exports none.
 	withMemory func(c call, arg args) code
-	plain      func(g *guest) uint64
+	scalar     func(g *guest, arg args) code
+	number     func(g *guest) uint64
 }
+
+// callsPerTick is how many host calls count as a tick: a guest that does little between them must not compute on the
+// host's side for longer than one that computes itself.
+const callsPerTick = 64
 
 // call is one call of a function that needs memory.
 type call struct {
@@ -56,18 +64,25 @@ func (f *hostFunc) Call(ctx context.Context, m api.Module, stack []uint64) {
 	if g.host.Observe != nil {
 		defer func(start time.Time) { g.host.Observe(f.name, time.Since(start)) }(time.Now())
 	}
-	if f.plain != nil {
-		stack[0] = f.plain(g)
-		return
+	if g.calls++; g.calls%callsPerTick == 0 {
+		g.spend()
 	}
 	answer := codeInvalid
-	// Not m.Memory(): that also hands out a memory the guest keeps to itself.
-	if mem := m.ExportedMemory("memory"); mem != nil {
+	if f.number != nil {
+		stack[0] = f.number(g)
+		answer = code(int64(stack[0])) // only looked at for -6
+	} else if f.scalar != nil {
+		answer = f.scalar(g, stack)
+		// Not m.Memory(): that also hands out a memory the guest keeps to itself.
+	} else if mem := m.ExportedMemory("memory"); mem != nil {
 		answer = f.withMemory(call{g, mem}, stack)
 	} else if f.name == "abort" {
 		panic(&AbortError{Msg: "no `memory` export on guest"})
 	}
-	if len(f.results) == 1 {
+	if answer == codeDenied && g.host.Denied != nil {
+		g.host.Denied(f.name)
+	}
+	if len(f.results) == 1 && f.number == nil {
 		stack[0] = api.EncodeI32(int32(answer))
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	mathrand "math/rand/v2"
 	"time"
+
+	"github.com/zeebo/blake3"
 )
 
 // KV is the module's private key-value space, behind the db_* functions. Keys and values are raw bytes; keys that
@@ -79,6 +82,14 @@ type Host struct {
 	CRDT CRDT
 	Net  Net
 
+	// Nil answers -6, as do randomness and wall clock when they are withheld. WASI, which language runtimes need to
+	// start, then has a clock that stands at 1970 and randomness that is the same for every instance of a module.
+	Service        Service
+	Messages       Messages
+	Fetch          Fetcher
+	WithholdTime   bool
+	WithholdRandom bool
+
 	Env  func(name string) (value string, ok bool) // asked only for names the ABI allows
 	Now  func() time.Time
 	Rand io.Reader
@@ -87,14 +98,19 @@ type Host struct {
 
 	// Observe is told how long each nx call took; nil = not timed.
 	Observe func(call string, took time.Duration)
+	// Denied is told of every nx call that answered -6.
+	Denied func(call string)
 }
 
-func (h Host) withDefaults() Host {
+func (h Host) withDefaults(module string) Host {
 	if h.Env == nil {
 		h.Env = func(string) (string, bool) { return "", false }
 	}
 	if h.Now == nil {
 		h.Now = time.Now
+	}
+	if h.WithholdRandom {
+		h.Rand = mathrand.NewChaCha8(blake3.Sum256([]byte(module)))
 	}
 	if h.Rand == nil {
 		h.Rand = rand.Reader

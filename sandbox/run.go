@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// Call is one run of a module.
+// Call is how an instance of a module is run.
 type Call struct {
 	Host Host
+	CPU  *CPU     // what the guest shares with others of its module; nil = as much as there is, uncounted
 	Args []string // WASI args, by custom the program's name first
 
 	Memory   uint64        // cap of linear memory in bytes; 0 = the Runtime's default
-	Deadline time.Duration // of the whole run; 0 = none. ctx bounds it in any case
-	Budget   uint64        // of the whole run, in units of which an instruction costs one or a few; 0 = none
+	Deadline time.Duration // of a Run, of Start, of each Handle; 0 = none. ctx bounds them in any case
+	Budget   uint64        // of the whole life, in units of which an instruction costs one or a few; 0 = none
 
 	Stdin          io.Reader // nil = at its end
 	Stdout, Stderr io.Writer // nil = dropped; stderr is cut off after 64 KiB
@@ -33,49 +33,27 @@ type Call struct {
 // *ExitError, *DeadlineError, *BudgetError, the error of ctx when that ended, or an error that says why the guest could not start.
 // Whatever the guest wrote before it failed stays written.
 func (m *Module) Run(ctx context.Context, c Call) error {
-	limit := c.Memory
-	if limit == 0 {
-		limit = m.runtime.memory
+	if m.entry == "" {
+		return fmt.Errorf("sandbox: run %s: %w", m.name, m.noEntry())
 	}
-	limit = min(limit, maxWasmMemory)
-	if m.minimum > limit {
-		return fmt.Errorf("sandbox: start %s: it needs %d KiB of memory, over its limit of %d KiB", m.name, m.minimum>>10, limit>>10)
-	}
-	run := ctx
-	if c.Deadline > 0 {
-		var cancel context.CancelFunc
-		run, cancel = context.WithTimeout(ctx, c.Deadline)
-		defer cancel()
-	}
-	if err := run.Err(); err != nil {
-		return outcome(ctx, run, c.Deadline, errStopped)
-	}
-	g := &guest{ctx: run, module: m.name, host: c.Host.withDefaults(), budget: c.Budget}
-	memory := &guestMemory{limit: limit}
-	defer memory.release()
-	if err := m.call(experimental.WithMemoryAllocator(withGuest(run, g), memory), g, c); err != nil {
-		if err = outcome(ctx, run, c.Deadline, err); err != nil {
-			return fmt.Errorf("sandbox: run %s: %w", m.name, err)
-		}
-	}
-	return nil
+	return m.Answer(ctx, c, &Event{Name: m.entry})
 }
 
-// call is the life of one instance.
-func (m *Module) call(ctx context.Context, g *guest, c Call) error {
-	instance, err := m.runtime.wazero.InstantiateModule(ctx, m.code, m.config(g, c))
-	if err != nil {
-		return err
+// Answer is Run for an event: it makes a fresh instance and calls the export of that name.
+func (m *Module) Answer(ctx context.Context, c Call, e *Event) error {
+	run, cancel := within(ctx, c.Deadline)
+	defer cancel()
+	i, err := m.instantiate(run, c)
+	if i != nil {
+		defer i.free(ctx)
 	}
-	// Closed with a context that cannot have ended, or resources would stay.
-	defer instance.Close(context.WithoutCancel(ctx))
-	if m.reactor {
-		if _, err := instance.ExportedFunction("_initialize").Call(ctx); err != nil {
-			return err
-		}
+	if err == nil {
+		err = i.call(run, e)
 	}
-	_, err = instance.ExportedFunction(m.entry).Call(ctx)
-	return err
+	if err = outcome(ctx, run, c.Deadline, err); err != nil {
+		return fmt.Errorf("sandbox: run %s: %w", m.name, err)
+	}
+	return nil
 }
 
 // config is the WASI side: stdio, arguments, clocks and randomness; no environment, no folders.
@@ -87,6 +65,9 @@ func (m *Module) config(g *guest, c Call) wazero.ModuleConfig {
 		WithRandSource(&random{g}).
 		WithSysNanotime().
 		WithWalltime(func() (int64, int32) {
+			if g.host.WithholdTime {
+				return 0, 0
+			}
 			now := g.host.Now()
 			return now.Unix(), int32(now.Nanosecond())
 		}, sys.ClockResolution(time.Microsecond)).
@@ -104,13 +85,5 @@ func (m *Module) config(g *guest, c Call) wazero.ModuleConfig {
 	return cfg
 }
 
-// sleep waits, and ends the guest when the run ends before.
-func (g *guest) sleep(ns int64) {
-	t := time.NewTimer(time.Duration(ns))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-g.ctx.Done():
-		panic(errStopped)
-	}
-}
+// sleep waits, and ends the guest when its call ends before.
+func (g *guest) sleep(ns int64) { g.wait(func() { g.rest(time.Duration(ns)) }) }

@@ -30,6 +30,7 @@ type Runtime struct {
 	cache  wazero.CompilationCache // nil when nothing is kept on disk
 	offers map[string]map[string]api.FunctionDefinition
 	memory uint64
+	turns  *turns
 }
 
 // New makes a Runtime. Code is compiled to the machine's on amd64 and arm64 and interpreted elsewhere.
@@ -37,7 +38,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	rc := wazero.NewRuntimeConfig().
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithCloseOnContextDone(false) // metering stops guests, also those without loops
-	r := &Runtime{memory: cfg.DefaultMemory}
+	r := &Runtime{memory: cfg.DefaultMemory, turns: newTurns(max(1, runtime.GOMAXPROCS(0)-1))}
 	if r.memory == 0 {
 		r.memory = defaultMemory
 	}
@@ -105,7 +106,7 @@ type Module struct {
 	runtime *Runtime
 	name    string
 	code    wazero.CompiledModule
-	entry   string // "run" or "_start"
+	entry   string // "run" or "_start"; "" = it only reacts
 	reactor bool   // has _initialize
 	minimum uint64 // bytes of memory it starts with
 }
@@ -159,22 +160,36 @@ func (m *Module) Name() string { return m.name }
 // Close frees the compiled code. Guests that run go on.
 func (m *Module) Close(ctx context.Context) error { return m.code.Close(ctx) }
 
-// findEntry settles what Run will call: run, if it has exactly the type () → (), else _start.
+// plain says whether the guest exports a function of that name and the type () -> ().
+func (m *Module) plain(name string) bool {
+	f, ok := m.code.ExportedFunctions()[name]
+	return ok && len(f.ParamTypes()) == 0 && len(f.ResultTypes()) == 0
+}
+
+// findEntry settles what Run will call: run, if it has exactly the type () → (), else _start. A guest that reacts
+// needs neither.
 func (m *Module) findEntry() error {
-	exports := m.code.ExportedFunctions()
-	plain := func(name string) bool {
-		f, ok := exports[name]
-		return ok && len(f.ParamTypes()) == 0 && len(f.ResultTypes()) == 0
+	for _, name := range handlers {
+		if f, ok := m.code.ExportedFunctions()[name]; ok && !m.plain(name) {
+			return fmt.Errorf("its export %s has the type %s: it must be () -> ()", name, signature(f))
+		}
 	}
-	m.reactor = plain("_initialize")
+	m.reactor = m.plain("_initialize")
 	for _, name := range []string{"run", "_start"} {
-		if plain(name) {
+		if m.plain(name) {
 			m.entry = name
 			return nil
 		}
 	}
+	if m.Reacts() {
+		return nil
+	}
+	return m.noEntry()
+}
+
+func (m *Module) noEntry() error {
 	for _, name := range []string{"run", "_start"} {
-		if f, ok := exports[name]; ok {
+		if f, ok := m.code.ExportedFunctions()[name]; ok {
 			return fmt.Errorf("its export %s has the type %s: run or _start must be () -> ()", name, signature(f))
 		}
 	}

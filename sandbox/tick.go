@@ -29,6 +29,7 @@ func tick(ctx context.Context, m api.Module, stack []uint64) {
 		panic(&BudgetError{Limit: g.budget})
 	}
 	stack[0] = meter.Quantum
+	g.spend()
 	runtime.Gosched()
 }
 

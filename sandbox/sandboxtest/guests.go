@@ -27,7 +27,16 @@ var Functions = []Function{
 	f("crdt_orset_add", "iiii", "i"), f("crdt_orset_remove", "iiii", "i"),
 	f("crdt_orset_contains", "iiii", "i"), f("crdt_orset_elements", "iiii", "i"),
 	f("crdt_rga_insert", "iiiiiiii", "i"), f("crdt_rga_delete", "iiii", "i"), f("crdt_rga_values", "iiii", "i"),
-	f("commit", "", "i"), // ours; the 41 above are the original's
+
+	// ours; the 41 above are the original's
+	f("commit", "", "i"), f("dataset_use", "ii", "i"),
+	f("event_get", "iiii", "i"), f("event_read", "ii", "i"),
+	f("crdt_watch", "ii", "i"), f("crdt_unwatch", "ii", "i"),
+	f("timer_set", "iII", "i"), f("timer_cancel", "i", "i"),
+	f("msg_subscribe", "ii", "i"), f("msg_unsubscribe", "ii", "i"),
+	f("msg_publish", "iiii", "i"), f("msg_send", "iiiiii", "i"), f("msg_request", "iiiiiii", "i"), f("msg_reply", "ii", "i"),
+	f("http_status", "i", "i"), f("http_header", "iiii", "i"), f("http_write", "ii", "i"),
+	f("fetch", "iiiiiiii", "i"), f("fetch_header", "iiii", "i"), f("fetch_read", "ii", "i"),
 }
 
 func f(name, params, results string) Function {
@@ -67,6 +76,9 @@ func Runs(code ...byte) []byte {
 	m.Export("run", m.Func(nil, nil, code...))
 	return m.Bytes()
 }
+
+// On adds a handler: an export of type () -> () that executes code.
+func (m *Module) On(event string, code ...byte) { m.Export(event, m.Func(nil, nil, code...)) }
 
 // Recurses is a guest that calls itself without end and without a loop.
 func Recurses() []byte { return Runs(CallFunc(0)...) }

@@ -190,6 +190,57 @@ NX_IMPORT(crdt_rga_values) int32_t nx_crdt_rga_values(const void *key, uint32_t 
 /* Returns 0 once everything this guest wrote so far is on disk. NX_BUSY: try again. Ours: not in the original ABI. */
 NX_IMPORT(commit) int32_t nx_commit(void);
 
+/* The rest is not in the original ABI. A host that does not offer it, or did not grant it, answers NX_DENIED.
+ *
+ * A guest that exports functions on_change, on_remote_op, on_tick, on_message, on_request, on_peer_connected or
+ * on_peer_disconnected, each void (void), lives on and is called, one call at a time; before all init, at an orderly
+ * end shutdown. NX_EXPORT("on_tick") void on_tick(void) { ... }                                                      */
+#define NX_EXPORT(name) __attribute__((export_name(name)))
+
+/* A field of the call under way ("event", "key", "subject", ...): its length. NX_NOT_FOUND if there is none. */
+NX_IMPORT(event_get) int32_t nx_event_get(const void *name, uint32_t name_len, void *out, uint32_t out_cap);
+
+/* Reads on in the body of a message or web request: how many bytes, 0 at its end. */
+NX_IMPORT(event_read) int32_t nx_event_read(void *out, uint32_t out_cap);
+
+/* Chooses the dataset that crdt functions mean from now on. NX_NOT_FOUND if the node does not have it. */
+NX_IMPORT(dataset_use) int32_t nx_dataset_use(const void *name, uint32_t name_len);
+
+/* Asks for on_change and on_remote_op of objects whose key starts with prefix; unwatch takes it back. */
+NX_IMPORT(crdt_watch) int32_t nx_crdt_watch(const void *prefix, uint32_t prefix_len);
+NX_IMPORT(crdt_unwatch) int32_t nx_crdt_unwatch(const void *prefix, uint32_t prefix_len);
+
+/* on_tick after delay_ms and then, if period_ms is not 0 (at least 10), every period_ms; in place of an earlier timer
+ * of that id. */
+NX_IMPORT(timer_set) int32_t nx_timer_set(uint32_t id, uint64_t delay_ms, uint64_t period_ms);
+NX_IMPORT(timer_cancel) int32_t nx_timer_cancel(uint32_t id);
+
+/* Messages. A subject is 1 to 128 of A-Za-z0-9_.:-, a payload at most 64 KiB. */
+NX_IMPORT(msg_subscribe) int32_t nx_msg_subscribe(const void *subject, uint32_t subject_len);
+NX_IMPORT(msg_unsubscribe) int32_t nx_msg_unsubscribe(const void *subject, uint32_t subject_len);
+
+/* Tells every subscriber on every node, at most once. */
+NX_IMPORT(msg_publish) int32_t nx_msg_publish(const void *subject, uint32_t subject_len, const void *payload, uint32_t payload_len);
+
+/* Tells the subscribers on one node, at least once. 0 once it is on disk here. */
+NX_IMPORT(msg_send) int32_t nx_msg_send(const void *node, uint32_t node_len, const void *subject, uint32_t subject_len, const void *payload, uint32_t payload_len);
+
+/* Asks, and returns the length of the first answer; NX_NOT_FOUND if none came in time. The capacity must be 65536. */
+NX_IMPORT(msg_request) int32_t nx_msg_request(const void *subject, uint32_t subject_len, const void *payload, uint32_t payload_len, uint32_t timeout_ms, void *out, uint32_t out_cap);
+
+/* Answers the message of this on_message, if its sender asked. */
+NX_IMPORT(msg_reply) int32_t nx_msg_reply(const void *payload, uint32_t payload_len);
+
+/* The answer to the web request of this on_request. The first write sends status (200) and headers. */
+NX_IMPORT(http_status) int32_t nx_http_status(uint32_t status);
+NX_IMPORT(http_header) int32_t nx_http_header(const void *name, uint32_t name_len, const void *value, uint32_t value_len);
+NX_IMPORT(http_write) int32_t nx_http_write(const void *data, uint32_t data_len);
+
+/* Makes a web request; headers are lines "Name: value\n". The status code. Then read the answer. */
+NX_IMPORT(fetch) int32_t nx_fetch(const void *method, uint32_t method_len, const void *url, uint32_t url_len, const void *headers, uint32_t headers_len, const void *body, uint32_t body_len);
+NX_IMPORT(fetch_header) int32_t nx_fetch_header(const void *name, uint32_t name_len, void *out, uint32_t out_cap);
+NX_IMPORT(fetch_read) int32_t nx_fetch_read(void *out, uint32_t out_cap);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,158 @@
+package sandbox
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// CPU is the processor time that guests of one module share: a token bucket that fills at share cores. A guest that
+// has used up more than there is waits at its next tick; its deadline goes on meanwhile. It is safe for concurrent
+// use.
+//
+//	tokens ≤ burst ──► a guest runs: tokens fall, also below zero ──► tick: it sleeps until they are zero again
+type CPU struct {
+	share float64 // of one core
+
+	mu     sync.Mutex // guards the rest
+	tokens time.Duration
+	filled time.Time
+	used   time.Duration
+	waited time.Duration
+}
+
+// cpuBurst is how long a guest that was quiet may run at full speed, before its share counts.
+const cpuBurst = 100 * time.Millisecond
+
+// NewCPU is for guests that may use share of one core on the average; 0 = as much as there is, and use is counted.
+func NewCPU(share float64) *CPU { return &CPU{share: share, tokens: cpuBurst, filled: time.Now()} }
+
+// Used is how long the guests ran and how long they had to wait because they ran too long.
+func (c *CPU) Used() (ran, waited time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used, c.waited
+}
+
+// charge takes what a guest used and returns how long it has to wait.
+func (c *CPU) charge(now time.Time, took time.Duration) (wait time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used += took
+	if c.share <= 0 {
+		return 0
+	}
+	c.tokens = min(c.tokens+time.Duration(float64(now.Sub(c.filled))*c.share), cpuBurst) - took
+	c.filled = now
+	if c.tokens >= 0 {
+		return 0
+	}
+	wait = time.Duration(float64(-c.tokens) / c.share)
+	c.waited += wait
+	return wait
+}
+
+// slice is how long a guest keeps its turn while others wait for one.
+const slice = 5 * time.Millisecond
+
+// turns are how many guests may compute at once: one less than there are processors, so that the node itself always
+// has one. A guest takes a turn at its first tick, when it has shown that it computes, and gives it back when its
+// call ends or waits; short calls never need one.
+type turns struct {
+	free    chan struct{}
+	waiting atomic.Int32
+}
+
+func newTurns(n int) *turns {
+	t := &turns{free: make(chan struct{}, n)}
+	for range n {
+		t.free <- struct{}{}
+	}
+	return t
+}
+
+// take ends the guest when its call ends first.
+func (t *turns) take(g *guest) {
+	select {
+	case <-t.free:
+		return
+	default:
+	}
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
+	select {
+	case <-t.free:
+	case <-g.ctx.Done():
+		panic(errStopped)
+	}
+}
+
+func (t *turns) give() { t.free <- struct{}{} }
+
+// clock is the part of a guest that counts its time.
+type clock struct {
+	turns *turns
+	cpu   *CPU
+	since time.Time // when it last began to run
+	turn  time.Time // when it took its turn; zero = it has none
+	calls int       // of host functions
+}
+
+// resume begins to count.
+func (g *guest) resume() { g.since = time.Now() }
+
+// pause stops counting: the guest waits for others, or its call is over.
+func (g *guest) pause() {
+	if g.cpu != nil {
+		now := time.Now()
+		g.cpu.charge(now, now.Sub(g.since))
+	}
+	g.giveTurn()
+}
+
+func (g *guest) giveTurn() {
+	if !g.turn.IsZero() {
+		g.turn = time.Time{}
+		g.turns.give()
+	}
+}
+
+// wait is for host functions that wait for something else than the processor.
+func (g *guest) wait(f func()) {
+	g.pause()
+	defer g.resume()
+	f()
+}
+
+// spend is called while a guest computes. It makes the guest wait when its module has used more than its share, and
+// when it is others' turn.
+func (g *guest) spend() {
+	now := time.Now()
+	if g.cpu != nil {
+		if wait := g.cpu.charge(now, now.Sub(g.since)); wait > 0 {
+			g.giveTurn()
+			g.rest(wait)
+			now = time.Now()
+		}
+	}
+	if !g.turn.IsZero() && now.Sub(g.turn) > slice && g.turns.waiting.Load() > 0 {
+		g.giveTurn()
+	}
+	if g.turn.IsZero() {
+		g.turns.take(g)
+		now = time.Now()
+		g.turn = now
+	}
+	g.since = now
+}
+
+// rest ends the guest when its call ends before.
+func (g *guest) rest(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-g.ctx.Done():
+		panic(errStopped)
+	}
+}
