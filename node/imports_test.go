@@ -59,6 +59,7 @@ var rooms = []room{
 	{name: "sandbox/sdk/..."},
 	{name: "node/api"},
 	{name: "node/member", third: list(hashes, ciphers), never: list("net", "net/http")},
+	{name: "node/module", third: list(hashes, "github.com/pelletier/go-toml/..."), never: list("net", "net/http", "sync", "context")},
 	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
 	// Its guests are written with the assembler of sandboxtest.
 	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(metrics, list(hashes))},
@@ -117,6 +118,9 @@ func TestImportTable(t *testing.T) {
 		{"node/api", modulePath + "/node", false},
 		{"node/member", "golang.org/x/crypto/nacl/box", true},
 		{"node/member", modulePath + "/p2p", false},
+		{"node/module", "github.com/pelletier/go-toml/v2", true},
+		{"node/module", modulePath + "/sandbox", false},
+		{"node/module", "net", false},
 		{"cmd/numax-node", modulePath + "/node/api", true},
 		{"cmd/numax-node", modulePath + "/crdt", false},
 		{"util", "fmt", false},

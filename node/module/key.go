@@ -1,0 +1,6 @@
+package module
+
+import "crypto/ed25519"
+
+// PublicKey is who may answer for modules.
+type PublicKey [ed25519.PublicKeySize]byte
