@@ -2,9 +2,7 @@ package module
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -29,12 +27,6 @@ type DataGrant struct {
 	Prefix      string // "": all keys
 	Read, Write Families
 }
-
-// Ports of a host that is granted without one.
-const (
-	portHTTP  = 80
-	portHTTPS = 443
-)
 
 // CanRead reports whether the module may read an object. family is named as on
 // the command line.
@@ -102,17 +94,6 @@ func covered(patterns []string, subject string) bool {
 func (g *Grants) CanFetch(host string, port uint16) bool {
 	host, ok := canonicalHost(host)
 	return g != nil && ok && slices.ContainsFunc(g.Hosts, func(h string) bool { return matchHost(h, host, port) })
-}
-
-func matchHost(grant, host string, port uint16) bool {
-	name, want, err := splitHost(grant)
-	if err != nil || want != port && (want != 0 || port != portHTTP && port != portHTTPS) {
-		return false
-	}
-	if domain, wild := strings.CutPrefix(name, "*"); wild { // ".example.org"
-		return len(host) > len(domain) && strings.HasSuffix(host, domain)
-	}
-	return name == host
 }
 
 // CanEnv reports whether the module may read the variable.
@@ -191,61 +172,4 @@ func validEnv(s string) bool {
 
 func alphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-}
-
-func validHost(s string) bool {
-	_, _, err := splitHost(s)
-	return err == nil
-}
-
-// splitHost takes a grant apart; port 0 is none given. IPv6 addresses with a port
-// are in brackets.
-func splitHost(s string) (host string, port uint16, err error) {
-	host = s
-	if i := strings.LastIndexByte(s, ':'); i >= 0 && (strings.Count(s, ":") == 1 || s[i-1] == ']') {
-		n, err := strconv.ParseUint(s[i+1:], 10, 16)
-		if err != nil || n == 0 || s[i+1] == '0' {
-			return "", 0, fmt.Errorf("port %q", s[i+1:])
-		}
-		host, port = s[:i], uint16(n)
-	}
-	if in, ok := strings.CutPrefix(host, "["); ok {
-		var closed bool
-		if host, closed = strings.CutSuffix(in, "]"); !closed || !strings.Contains(host, ":") {
-			return "", 0, fmt.Errorf("address %q", in)
-		}
-	}
-	name, wild := strings.CutPrefix(host, "*.")
-	canonical, ok := canonicalHost(name)
-	if !ok || canonical != name || wild && (isAddr(name) || !strings.Contains(name, ".")) {
-		return "", 0, fmt.Errorf("host %q", host)
-	}
-	return host, port, nil
-}
-
-// canonicalHost is the host in lower case, or the address in its shortest form.
-// A last label that begins with a digit makes an address: 127.1 and 0x7f.1 are
-// addresses to some resolvers, and not taken.
-func canonicalHost(s string) (string, bool) {
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return addr.Unmap().String(), addr.Zone() == ""
-	}
-	if s == "" || len(s) > maxHost {
-		return "", false
-	}
-	labels := strings.Split(strings.ToLower(s), ".")
-	for _, l := range labels {
-		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.IndexFunc(l, func(r rune) bool {
-			return !alphanumeric(r) && r != '-' && r != '_'
-		}) >= 0 {
-			return "", false
-		}
-	}
-	last := labels[len(labels)-1]
-	return strings.Join(labels, "."), last[0] < '0' || last[0] > '9'
-}
-
-func isAddr(s string) bool {
-	_, err := netip.ParseAddr(s)
-	return err == nil
 }

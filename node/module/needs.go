@@ -1,0 +1,113 @@
+package module
+
+import (
+	"slices"
+	"strings"
+)
+
+// Need is a grant without which something of a module is in vain: a function it
+// calls answers -6, or an export is never called.
+type Need struct {
+	What  string `json:"what"`  // the import or export
+	Grant string `json:"grant"` // the key of the manifest
+}
+
+// Reactions are the exports that a node calls, each on its event.
+var Reactions = []string{
+	"init", "shutdown", "on_change", "on_remote_op", "on_tick", "on_message", "on_request", "on_peer_connected",
+	"on_peer_disconnected",
+}
+
+// needTable is what an nx import or an export needs. Functions that are not here,
+// such as those of a module's own db_* keys, need nothing.
+var needTable = []struct {
+	prefix string // of the name
+	grant  string
+	has    func(g *Grants) bool
+}{
+	{"random_bytes", "random", func(g *Grants) bool { return g.Random }},
+	{"time_", "time", func(g *Grants) bool { return g.Time }},
+	{"env_get", "env", func(g *Grants) bool { return len(g.Env) > 0 }},
+	{"net_", "peers", func(g *Grants) bool { return g.Peers }},
+	{"on_peer_", "peers", func(g *Grants) bool { return g.Peers }},
+	{"msg_publish", "publish", func(g *Grants) bool { return len(g.Publish) > 0 }},
+	{"msg_send", "publish", func(g *Grants) bool { return len(g.Publish) > 0 }},
+	{"msg_request", "publish", func(g *Grants) bool { return len(g.Publish) > 0 }},
+	{"msg_subscribe", "subscribe", func(g *Grants) bool { return len(g.Subscribe) > 0 }},
+	{"on_message", "subscribe", func(g *Grants) bool { return len(g.Subscribe) > 0 }},
+	{"fetch", "hosts", func(g *Grants) bool { return len(g.Hosts) > 0 }},
+	{"dataset_use", "data", func(g *Grants) bool { return len(g.Data) > 0 }},
+	{"crdt_watch", "data read", func(g *Grants) bool { return g.reads("") }},
+	{"on_change", "data read", func(g *Grants) bool { return g.reads("") }},
+	{"on_remote_op", "data read", func(g *Grants) bool { return g.reads("") }},
+}
+
+// Needs lists what the binary calls and exports without a grant of the kind, by
+// name. Whether a grant is wide enough shows only in the call.
+func (g *Grants) Needs(b *Binary) []Need {
+	var needs []Need
+	look := func(name string) {
+		if grant := g.lacks(name); grant != "" {
+			needs = append(needs, Need{name, grant})
+		}
+	}
+	for _, i := range b.Imports {
+		if i.Module == "nx" {
+			look(i.Name)
+		}
+	}
+	for _, name := range b.Exports {
+		if slices.Contains(Reactions, name) {
+			look(name)
+		}
+	}
+	slices.SortFunc(needs, func(a, b Need) int { return strings.Compare(a.What, b.What) })
+	return slices.Compact(needs)
+}
+
+// lacks names the grant that a function needs and the module has not.
+func (g *Grants) lacks(name string) string {
+	for _, row := range needTable {
+		if strings.HasPrefix(name, row.prefix) {
+			if row.has(g) {
+				return ""
+			}
+			return row.grant
+		}
+	}
+	family, writes, ok := crdtCall(name)
+	switch {
+	case !ok || writes && g.writes(family) || !writes && g.reads(family):
+		return ""
+	case writes:
+		return "data write " + family
+	}
+	return "data read " + family
+}
+
+// crdtCall takes the name of a function on an object apart.
+func crdtCall(name string) (family string, writes, ok bool) {
+	for _, row := range []struct{ prefix, family string }{
+		{"crdt_gcounter_", "gcounter"},
+		{"crdt_pncounter_", "pncounter"},
+		{"crdt_lww_map_", "lww-map"}, // before the register, whose name begins like it
+		{"crdt_lww_", "lww-register"},
+		{"crdt_orset_", "orset"},
+		{"crdt_rga_", "rga"},
+	} {
+		if act, ok := strings.CutPrefix(name, row.prefix); ok {
+			return row.family, slices.Contains([]string{"inc", "dec", "set", "remove", "add", "insert", "delete"}, act), true
+		}
+	}
+	return "", false, false
+}
+
+// reads reports whether there is anything of the family that may be read; "" is
+// any family.
+func (g *Grants) reads(family string) bool {
+	return slices.ContainsFunc(g.Data, func(d DataGrant) bool { return d.Read.Has(family) || family == "" && d.Read != 0 })
+}
+
+func (g *Grants) writes(family string) bool {
+	return slices.ContainsFunc(g.Data, func(d DataGrant) bool { return d.Write.Has(family) })
+}
