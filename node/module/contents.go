@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/zeebo/blake3"
 )
@@ -89,7 +90,7 @@ func (g *gatherer) take(p string) error {
 // validPath takes what is a path inside a module on every system.
 func validPath(p string) bool {
 	return fs.ValidPath(p) && p != "." && len(p) <= MaxPath && strings.IndexFunc(p, func(r rune) bool {
-		return r < ' ' || r == 0x7f || strings.ContainsRune(`\:*?"<>|`, r)
+		return unicode.IsControl(r) || strings.ContainsRune(`\:*?"<>|`, r)
 	}) < 0
 }
 

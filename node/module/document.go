@@ -58,7 +58,7 @@ func (m *Manifest) document() document {
 	g := &m.Grants
 	d := document{
 		Name: m.Name, Version: m.Version, Kind: string(m.Kind), Wasm: m.Wasm, Files: m.Files,
-		Restart: restartDoc{string(m.Restart.Policy), m.Restart.Backoff.String(), m.Restart.MaxBackoff.String(), int64(m.Restart.Tries)},
+		Restart: restartDoc{string(m.Restart.Policy), shortDuration(m.Restart.Backoff), shortDuration(m.Restart.MaxBackoff), int64(m.Restart.Tries)},
 		Grants: grantsDoc{
 			Publish: g.Publish, Subscribe: g.Subscribe, Hosts: g.Hosts, Env: g.Env,
 			Random: g.Random, Time: g.Time, Peers: g.Peers,
@@ -77,14 +77,8 @@ func (m *Manifest) document() document {
 
 // located says where in the text an error is.
 func located(err error) error {
-	var unknown *toml.StrictMissingError
 	var at *toml.DecodeError
-	switch {
-	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-		e := unknown.Errors[0]
-		line, _ := e.Position()
-		return fmt.Errorf("line %d: unknown key %q", line, strings.Join(e.Key(), "."))
-	case errors.As(err, &at):
+	if errors.As(err, &at) {
 		line, _ := at.Position()
 		msg := strings.TrimPrefix(at.Error(), "toml: ")
 		if m := wrongType.FindStringSubmatch(msg); m != nil {

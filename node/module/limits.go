@@ -126,10 +126,22 @@ var (
 			d, err := time.ParseDuration(s)
 			return int64(d), err == nil
 		},
-		func(n int64) any { return time.Duration(n).String() },
+		func(n int64) any { return shortDuration(time.Duration(n)) },
 	}
 	sizes = unit{`a size such as "64MiB",`, parseSize, formatSize}
 )
+
+// shortDuration is 10m for 10m0s.
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
 
 var sizeUnits = []struct {
 	suffix string

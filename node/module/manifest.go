@@ -1,7 +1,6 @@
 package module
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
@@ -97,8 +96,11 @@ func parse(text []byte) (*Manifest, error) {
 		return nil, fmt.Errorf("%d bytes: want at most %d", len(text), MaxManifest)
 	}
 	var d document
-	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&d); err != nil {
+	if err := toml.Unmarshal(text, &d); err != nil {
 		return nil, located(err)
+	}
+	if err := checkKeys(text); err != nil {
+		return nil, err
 	}
 	return d.manifest()
 }
@@ -190,7 +192,7 @@ func (d *restartDoc) restart() (Restart, error) {
 		r.MaxBackoff = max(r.MaxBackoff, r.Backoff)
 	}
 	if r.MaxBackoff < r.Backoff {
-		return r, fmt.Errorf("max-backoff: got %v: want at least backoff, %v", r.MaxBackoff, r.Backoff)
+		return r, fmt.Errorf("max-backoff: got %s: want at least backoff, %s", shortDuration(r.MaxBackoff), shortDuration(r.Backoff))
 	}
 	return r, nil
 }

@@ -28,7 +28,7 @@ var needTable = []struct {
 	{"random_bytes", "random", func(g *Grants) bool { return g.Random }},
 	{"time_", "time", func(g *Grants) bool { return g.Time }},
 	{"env_get", "env", func(g *Grants) bool { return len(g.Env) > 0 }},
-	{"net_", "peers", func(g *Grants) bool { return g.Peers }},
+	{"net_peers", "peers", func(g *Grants) bool { return g.Peers }},
 	{"on_peer_", "peers", func(g *Grants) bool { return g.Peers }},
 	{"msg_publish", "publish", func(g *Grants) bool { return len(g.Publish) > 0 }},
 	{"msg_send", "publish", func(g *Grants) bool { return len(g.Publish) > 0 }},
@@ -45,24 +45,33 @@ var needTable = []struct {
 // Needs lists what the binary calls and exports without a grant of the kind, by
 // name. Whether a grant is wide enough shows only in the call.
 func (g *Grants) Needs(b *Binary) []Need {
+	if g == nil {
+		g = new(Grants)
+	}
 	var needs []Need
-	look := func(name string) {
+	for _, name := range append(b.NX(), b.Reacts()...) {
 		if grant := g.lacks(name); grant != "" {
 			needs = append(needs, Need{name, grant})
 		}
 	}
-	for _, i := range b.Imports {
-		if i.Module == "nx" {
-			look(i.Name)
-		}
-	}
-	for _, name := range b.Exports {
-		if slices.Contains(Reactions, name) {
-			look(name)
-		}
-	}
 	slices.SortFunc(needs, func(a, b Need) int { return strings.Compare(a.What, b.What) })
-	return slices.Compact(needs)
+	return needs
+}
+
+// Unanswered lists the triggers for whose events the binary has no export.
+func (m *Manifest) Unanswered(b *Binary) []Trigger {
+	exports := func(name string) bool { return slices.Contains(b.Exports, name) }
+	return slices.DeleteFunc(slices.Clone(m.Triggers), func(t Trigger) bool {
+		switch {
+		case t.Message != "":
+			return exports("on_message")
+		case t.HTTP != "":
+			return exports("on_request") || m.Files != ""
+		case t.Change != nil:
+			return exports("on_change") || exports("on_remote_op")
+		}
+		return exports("on_tick")
+	})
 }
 
 // lacks names the grant that a function needs and the module has not.

@@ -39,7 +39,7 @@ func (t Trigger) String() string {
 	case t.Change != nil:
 		return fmt.Sprintf("change %s %q", t.Change.Dataset, t.Change.Prefix)
 	}
-	return "every " + t.Every.String()
+	return "every " + shortDuration(t.Every)
 }
 
 // triggerDoc is a trigger as written.
@@ -88,7 +88,7 @@ func (d triggerDoc) trigger(g *Grants) (Trigger, error) {
 func (t Trigger) document() triggerDoc {
 	d := triggerDoc{Message: t.Message, HTTP: t.HTTP, Change: t.Change}
 	if t.Every != 0 {
-		d.Every = t.Every.String()
+		d.Every = shortDuration(t.Every)
 	}
 	return d
 }

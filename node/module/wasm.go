@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Binary is what a WebAssembly binary says of itself.
@@ -16,6 +17,23 @@ type Binary struct {
 
 // Import is a function that a binary calls.
 type Import struct{ Module, Name string }
+
+// NX lists the nx functions it calls, by name. The names are the binary's.
+func (b *Binary) NX() []string {
+	names := []string{}
+	for _, i := range b.Imports {
+		if i.Module == "nx" {
+			names = append(names, i.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Reacts lists the Reactions it exports.
+func (b *Binary) Reacts() []string {
+	return slices.DeleteFunc(slices.Clone(Reactions), func(name string) bool { return !slices.Contains(b.Exports, name) })
+}
 
 // The parts of a binary that are read here; all others are stepped over:
 //
