@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/numax-mesh/numax/node/module"
 )
@@ -46,7 +45,7 @@ func (v *moduleView) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	line := func(what string, lines ...string) {
 		for _, l := range lines {
-			fmt.Fprintf(w, "%s\t%s\n", what, strings.Map(printable, l))
+			fmt.Fprintf(w, "%s\t%s\n", what, printable(l))
 			what = ""
 		}
 	}
@@ -74,18 +73,10 @@ func (v *moduleView) print(out io.Writer) error {
 		line("warning", count(uint64(v.Stale), "signature")+" of other contents: it was changed since")
 	}
 	for _, n := range v.Needs {
-		line("warning", fmt.Sprintf("%s is in vain without grants.%s", n.What, n.Grant))
+		line("warning", fmt.Sprintf("%s needs grants.%s, and the manifest does not ask for it", n.What, n.Grant))
 	}
 	for _, t := range v.Unanswered {
 		line("warning", "nothing in the binary answers the trigger "+t)
 	}
 	return w.Flush()
-}
-
-// printable keeps what names of others would do to a terminal from it.
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
-	}
-	return unicode.ReplacementChar
 }

@@ -7,9 +7,9 @@
 //	  static/…                        └─► Verify(keys), Needs: what it calls against what it asks for
 //	  module.sig
 //
-// Where to look:
+// MANIFEST.md is the page for those who write modules. Where to look:
 //
-//	what a module is and may   manifest, grants, families, limits, trigger
+//	what a module is and may   manifest, document, unknown, grants, hosts, families, limits, trigger, describe
 //	what it travels in         package, folder, bundle, contents, files
 //	who answers for it         key, sign
 //	what is in the binary      wasm, needs

@@ -23,9 +23,9 @@ func readFolder(dir string) (*Package, error) {
 		}
 		return nil, err
 	}
-	m, err := Parse(g.files[ManifestName])
+	m, err := parse(g.files[ManifestName])
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	if err := g.addFrom(root, m.Wasm); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

@@ -59,7 +59,7 @@ func (k PrivateKey) Write(file string) error {
 		if errors.Is(err, fs.ErrExist) {
 			err = errors.New("it is there already: choose another name")
 		}
-		return fmt.Errorf("module: write key %s: %w", file, err)
+		return fmt.Errorf("module: write key %s: %w", file, withoutPath(err, file))
 	}
 	_, err = fmt.Fprintf(f, "# public key: %v\n%s\n", k.Public(), encodeText(privatePrefix, k.key.Seed()))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
@@ -81,7 +81,7 @@ func ReadKey(file string) (PrivateKey, error) {
 		}
 	}
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("module: read key %s: %w", file, err)
+		return PrivateKey{}, fmt.Errorf("module: read key %s: %w", file, withoutPath(err, file))
 	}
 	return PrivateKey{ed25519.NewKeyFromSeed(seed[:])}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 const minimal = "name = \"thermo\"\nversion = \"1.2.0\"\n"
@@ -23,44 +22,6 @@ func TestDefaults(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
-	}
-}
-
-func TestManifest(t *testing.T) {
-	m, err := Parse([]byte(minimal + `
-wasm = "build/out.wasm"
-files = "static"
-kind = "function"
-
-[grants]
-publish = ["alerts.*"]
-subscribe = ["readings.kitchen", "log.*"]
-hosts = ["*.example.org", "10.0.0.1:8080"]
-env = ["NX_ROOM"]
-random = true
-
-[[grants.data]]
-dataset = "default"
-prefix = "sensors/"
-read = "all"
-write = ["gcounter", "lww-map"]
-
-[limits]
-cpu = "25%"
-deadline = "2s"
-
-[[triggers]]
-message = "log.*"
-[[triggers]]
-every = "10s"
-[[triggers]]
-change = {dataset = "default", prefix = "sensors/"}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Limits.CPU != 25 || m.Limits.Deadline != 2*time.Second || len(m.Triggers) != 3 || m.Grants.Data[0].Write != 0b1001 {
-		t.Errorf("got %+v", m)
 	}
 }
 
@@ -149,18 +110,15 @@ func TestManyUnknownKeys(t *testing.T) {
 	}
 }
 
-// Defaults lie within what is allowed, and the comment that people read has what
+// Defaults lie within what is allowed, and the tables that people read have what
 // the code has.
 func TestLimitTable(t *testing.T) {
-	source, err := os.ReadFile("limits.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page, source := readText(t, "MANIFEST.md"), readText(t, "limits.go")
 	for _, row := range limitTable {
 		if row.def < row.least || row.def > row.most {
 			t.Errorf("%s: default %d is not from %d to %d", row.key, row.def, row.least, row.most)
 		}
-		words := []string{"//", row.key}
+		words := []string{row.key}
 		for _, n := range []int64{row.def, row.least, row.most} {
 			text := row.unit.format(n)
 			if got, ok := row.unit.parse(text); !ok || got != n {
@@ -168,8 +126,44 @@ func TestLimitTable(t *testing.T) {
 			}
 			words = append(words, fmt.Sprint(text))
 		}
-		if line := strings.Join(words, `\s+`); !regexp.MustCompile(line).Match(source) {
-			t.Errorf("limits.go has no comment such as %s", line)
+		if line := `//\s+` + strings.Join(words, `\s+`); !regexp.MustCompile(line).MatchString(source) {
+			t.Errorf("limits.go has no comment %q", words)
+		}
+		if line := "| " + strings.Join(words, " | ") + " |"; !strings.Contains(page, line) {
+			t.Errorf("MANIFEST.md has no line %q", line)
 		}
 	}
+}
+
+// The example of the page is right, and has every key there is.
+func TestPage(t *testing.T) {
+	_, text, _ := strings.Cut(readText(t, "MANIFEST.md"), "```toml\n")
+	text, _, _ = strings.Cut(text, "```")
+	m, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Limits.CPU != 25 || m.Limits.Memory != 32<<20 || len(m.Triggers) != 4 || m.Grants.Data[0].Write != 0b1001 {
+		t.Errorf("got %+v", m)
+	}
+	for _, of := range []reflect.Type{
+		reflect.TypeFor[document](), reflect.TypeFor[restartDoc](), reflect.TypeFor[grantsDoc](), reflect.TypeFor[dataDoc](),
+		reflect.TypeFor[triggerDoc](), reflect.TypeFor[Change](),
+	} {
+		for i := range of.NumField() {
+			key, _, _ := strings.Cut(of.Field(i).Tag.Get("toml"), ",")
+			if !regexp.MustCompile(`\b` + key + `(\]| = )`).MatchString(text) {
+				t.Errorf("the example has no %s", key)
+			}
+		}
+	}
+}
+
+func readText(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

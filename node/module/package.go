@@ -48,17 +48,24 @@ var (
 func Open(path string) (*Package, error) {
 	p, err := open(path)
 	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) {
-			err = fmt.Errorf("%s: %w", at.Path, at.Err)
-			if at.Path == path {
-				err = at.Err
-			}
-		}
+		err = withoutPath(err, path)
 		return nil, fmt.Errorf("module: open %s: %w", path, err)
 	}
 	p.Path = path
 	return p, nil
+}
+
+// withoutPath leaves out what a message has said already: the path, and which
+// system call failed.
+func withoutPath(err error, path string) error {
+	var at *fs.PathError
+	switch {
+	case !errors.As(err, &at):
+		return err
+	case at.Path == path:
+		return at.Err
+	}
+	return fmt.Errorf("%s: %w", at.Path, at.Err)
 }
 
 func open(path string) (*Package, error) {
@@ -114,9 +121,9 @@ func newPackage(c contents, signatures []byte) (*Package, error) {
 	if !ok {
 		return nil, fmt.Errorf("no %s in it", ManifestName)
 	}
-	m, err := Parse(text)
+	m, err := parse(text)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", ManifestName, err)
 	}
 	p := &Package{Manifest: m, Wasm: c[m.Wasm], Hash: c.hash(), contents: c}
 	if _, ok := c[m.Wasm]; !ok {
