@@ -160,16 +160,16 @@ func writeSigned(p *module.Package, detached bool) (file string, err error) {
 }
 
 func moduleVerify() *cobra.Command {
-	var texts []string
+	var public []string
 	cmd := &cobra.Command{
 		Use: "verify PATH --key PUBLIC-KEY…", Short: "Check that one of the keys signed what is in a module",
 		Args: exactly(1, "PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(texts) == 0 {
+			if len(public) == 0 {
 				return usagef("%s: want --key PUBLIC-KEY, which module keygen printed", within(cmd))
 			}
-			keys := make([]module.PublicKey, len(texts))
-			for i, t := range texts {
+			keys := make([]module.PublicKey, len(public))
+			for i, t := range public {
 				var err error
 				if keys[i], err = module.ParsePublicKey(t); err != nil {
 					return usagef("%s: --key %q: %w", within(cmd), t, err)
@@ -182,10 +182,10 @@ func moduleVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, map[string]any{"hash": hash(p), "signed_by": p.SignedBy()}, "ok: "+hash(p)+" is signed by "+joined(p.SignedBy()))
+			return show(cmd, map[string]any{"hash": hash(p), "signed_by": p.SignedBy()}, "ok: "+hash(p)+" is signed by "+strings.Join(texts(p.SignedBy()), ", "))
 		},
 	}
-	cmd.Flags().StringArrayVar(&texts, "key", nil, "public `key`, nxpub1…; repeatable, one is enough")
+	cmd.Flags().StringArrayVar(&public, "key", nil, "public `key`, nxpub1…; repeatable, one is enough")
 	addJSON(cmd)
 	return cmd
 }
@@ -204,10 +204,10 @@ func writeShared(file string, b []byte) error {
 
 func hash(p *module.Package) string { return hex.EncodeToString(p.Hash[:]) }
 
-func joined[T fmt.Stringer](list []T) string {
-	texts := make([]string, len(list))
+func texts[T fmt.Stringer](list []T) []string {
+	all := make([]string, len(list))
 	for i, x := range list {
-		texts[i] = x.String()
+		all[i] = x.String()
 	}
-	return strings.Join(texts, ", ")
+	return all
 }

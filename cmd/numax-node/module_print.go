@@ -33,9 +33,7 @@ func viewOf(p *module.Package, b *module.Binary) moduleView {
 	v.Stale = len(p.Signatures) - len(v.SignedBy)
 	if m := p.Manifest; m != nil {
 		v.Needs = append(v.Needs, m.Grants.Needs(b)...)
-		for _, t := range m.Unanswered(b) {
-			v.Unanswered = append(v.Unanswered, t.String())
-		}
+		v.Unanswered = texts(m.Unanswered(b))
 	}
 	return v
 }
@@ -61,14 +59,12 @@ func (v *moduleView) print(out io.Writer) error {
 	line("reacts", or(strings.Join(v.Reacts, " "), "to nothing"))
 	line("calls", or(strings.Join(v.Imports, " "), "nothing of nx"))
 	if m != nil {
-		for i, t := range m.Triggers {
-			line([]string{"triggers", ""}[min(i, 1)], t.String())
-		}
+		line("triggers", texts(m.Triggers)...)
 		line("may", append(m.Grants.Describe(), "nothing else")...)
 		line("limits", m.Limits.String())
 		line("restart", m.Restart.String())
 	}
-	line("signed by", or(joined(v.SignedBy), "nobody"))
+	line("signed by", or(strings.Join(texts(v.SignedBy), ", "), "nobody"))
 	if v.Stale > 0 {
 		line("warning", count(uint64(v.Stale), "signature")+" of other contents: it was changed since")
 	}

@@ -48,8 +48,7 @@ var (
 func Open(path string) (*Package, error) {
 	p, err := open(path)
 	if err != nil {
-		err = withoutPath(err, path)
-		return nil, fmt.Errorf("module: open %s: %w", path, err)
+		return nil, fmt.Errorf("module: open %s: %w", path, withoutPath(err, path))
 	}
 	p.Path = path
 	return p, nil
@@ -88,15 +87,11 @@ func open(path string) (*Package, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
-	var sigs []Signature
 	if err == nil {
-		sigs, err = parseSignatures(beside)
+		err = p.addText(beside)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path+SignaturesExt, err)
-	}
-	for _, s := range sigs {
-		p.Add(s)
 	}
 	return p, nil
 }
@@ -138,10 +133,8 @@ func newPackage(c contents, signatures []byte) (*Package, error) {
 		}
 	}
 	p.Files = newFiles(c, m.Files)
-	if signatures != nil {
-		if p.Signatures, err = parseSignatures(signatures); err != nil {
-			return nil, fmt.Errorf("%s: %w", SignaturesName, err)
-		}
+	if err := p.addText(signatures); err != nil {
+		return nil, fmt.Errorf("%s: %w", SignaturesName, err)
 	}
 	return p, nil
 }

@@ -61,6 +61,15 @@ func parseSignatures(text []byte) ([]Signature, error) {
 	return all, nil
 }
 
+// addText adds the signatures of a file.
+func (p *Package) addText(text []byte) error {
+	all, err := parseSignatures(text)
+	for _, s := range all {
+		p.Add(s)
+	}
+	return err
+}
+
 // EncodeSignatures is the file of signatures.
 func (p *Package) EncodeSignatures() ([]byte, error) {
 	if len(p.Signatures) > MaxSignatures {
