@@ -2,7 +2,9 @@ package module
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/numax-mesh/numax/sandbox/sandboxtest"
@@ -93,5 +95,36 @@ change = {dataset = "d"}
 	}
 	if got := m.Unanswered(b); !reflect.DeepEqual(got, m.Triggers[:2]) {
 		t.Errorf("got %v, want %v", got, m.Triggers[:2])
+	}
+}
+
+// Every function of the ABI needs a grant, or is known to need none: a new one
+// must be thought about here.
+func TestNeedsKnowTheABI(t *testing.T) {
+	free := []string{
+		"host_log", "host_log_v2", "module_id", "host_capabilities", "event_emit", "abort", "hash_sha256", "hash_blake3", "commit",
+		"db_get", "db_set", "db_delete", "db_exists", "db_scan", "db_keys", "db_scan_after", "db_keys_after", "net_node_id",
+		"event_get", "event_read", "crdt_unwatch", "timer_set", "timer_cancel", "msg_unsubscribe", "msg_reply",
+		"http_status", "http_header", "http_write", "init", "shutdown", "on_tick", "on_request",
+	}
+	seen := 0
+	row := regexp.MustCompile("^\\| (`[a-z0-9_]+`(?:, `[a-z0-9_]+`)*)")
+	for line := range strings.Lines(readText(t, "../../sandbox/ABI.md")) {
+		m := row.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		for name := range strings.SplitSeq(strings.ReplaceAll(m[1], "`", ""), ", ") {
+			seen++
+			if needs := new(Grants).lacks(name) != ""; needs == slices.Contains(free, name) {
+				t.Errorf("%s: needs a grant: %t, and is in the list of those that need none: %t", name, needs, !needs)
+			}
+			if strings.HasPrefix(name, "on_") && !slices.Contains(Reactions, name) {
+				t.Errorf("%s is missing in Reactions", name)
+			}
+		}
+	}
+	if seen < 42 {
+		t.Errorf("found %d functions in ABI.md", seen)
 	}
 }
