@@ -321,7 +321,7 @@ func TestCrashKeepsAPrefix(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	l := open(t, "", datastore.Options{})
-	w := l.d.Watch()
+	w := l.d.Watch("")
 	defer w.Close()
 	for range 10 {
 		if err := l.inc("k"); err != nil {
@@ -330,7 +330,7 @@ func TestWatch(t *testing.T) {
 	}
 	l.sync(t)
 	got, overflow, err := w.Next(ctx)
-	if want := []Object{{crdt.GCounter, "k"}}; !slices.Equal(got, want) || overflow || err != nil {
+	if want := []Change{{Object{crdt.GCounter, "k"}, false}}; !slices.Equal(got, want) || overflow || err != nil {
 		t.Errorf("Next: %v %v %v, want %v", got, overflow, err, want)
 	}
 	cancelled, cancel := context.WithCancel(ctx)

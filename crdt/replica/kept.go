@@ -117,7 +117,7 @@ func (d *Dataset) openKept(k *kept) error {
 			d.r.log.Warn("left out an op that makes no sense", "dataset", d.name, "author", k.author, "err", err)
 		}
 	}
-	d.markDirty(objects[0])
+	d.markDirty(objects[0], true)
 	d.extra = append(d.extra, row{key: k.row})
 	d.r.queue.push(0, 0)
 	return nil

@@ -350,7 +350,7 @@ func (d *Dataset) applyTo(objects []*object, e *Entry) {
 				d.r.log.Warn("left out an op that makes no sense", "dataset", d.name, "author", e.Author, "err", err)
 			}
 		}
-		d.markDirty(o)
+		d.markDirty(o, e.Author != d.self)
 	}
 	d.applied[e.Author] = e.Last()
 	d.touched[e.Author] = struct{}{}

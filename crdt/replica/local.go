@@ -87,7 +87,7 @@ func (d *Dataset) update(o *object, make func(crdt.Object, Now) (crdt.Op, bool))
 	d.bury(d.self, o.family, []crdt.Op{op})
 	d.applied[d.self] = op.Seq + op.Width() - 1
 	d.ops = append(d.ops, localOp{family: o.family, key: o.key, op: op, size: d.opSize(o, &op)})
-	d.markDirty(o)
+	d.markDirty(o, false)
 	d.r.queue.push(size, d.ops[len(d.ops)-1].size)
 	return crdt.Dot{Author: d.self, Seq: op.Seq}, nil
 }
@@ -107,8 +107,8 @@ func (d *Dataset) View(family crdt.Family, key string, read func(crdt.Object)) e
 }
 
 // markDirty notes a change of an object. d.mu is held.
-func (d *Dataset) markDirty(o *object) {
-	d.notify(Object{o.family, o.key})
+func (d *Dataset) markDirty(o *object, remote bool) {
+	d.notify(Object{o.family, o.key}, remote)
 	if !o.dirty {
 		o.dirty = true
 		d.dirty = append(d.dirty, o)

@@ -125,7 +125,7 @@ func (d *Dataset) age(ctx context.Context, f crdt.Family, keys []Object, h crdt.
 		n, m := o.state.Age(h)
 		if left += m; n > 0 {
 			dropped += n
-			d.markDirty(o)
+			d.markDirty(o, false)
 		}
 	}
 	d.r.queue.push(64*dropped, 0)
