@@ -76,11 +76,16 @@ func (c call) payload(ptr, size uint32) ([]byte, code) {
 	return append([]byte{}, b...), bad
 }
 
+// subscription is of a subject, or of all below one when it ends in ".*".
 func subscription(f func(m Messages, subject string) error) func(c call, arg args) code {
 	return func(c call, arg args) code {
-		subject, bad := c.subject(arg.u32(0), arg.u32(1))
+		b, bad := c.read(arg.u32(0), arg.u32(1), maxEventName)
 		if bad != codeOK {
 			return bad
+		}
+		subject := string(b)
+		if !eventNameValid([]byte(strings.TrimSuffix(subject, ".*"))) {
+			return codeInvalid
 		}
 		if c.host.Messages == nil {
 			return codeDenied

@@ -49,6 +49,8 @@ func TestServiceRows(t *testing.T) {
 		{call: "timer_cancel", args: []arg{num(1)}},
 		{call: "timer_cancel", args: []arg{num(2)}, want: -1},
 		{call: "msg_subscribe", args: []arg{in("a.b")}, asked: "subscribe a.b"},
+		{call: "msg_subscribe", args: []arg{in("a.*")}, asked: "subscribe a.*"},
+		{call: "msg_subscribe", args: []arg{in("*")}, want: -3, free: true},
 		{call: "msg_subscribe", args: []arg{in("a b")}, want: -3, free: true},
 		{call: "msg_subscribe", args: []arg{in("")}, want: -3, free: true},
 		{call: "msg_subscribe", args: []arg{in(over)}, want: -3, free: true},

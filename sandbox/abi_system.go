@@ -37,9 +37,9 @@ func envGet(c call, arg args) code {
 	if !envVisible(name) {
 		return codeNotFound
 	}
-	value, ok := c.host.Env(name)
-	if !ok {
-		return codeNotFound
+	value, err := c.host.Env(name)
+	if err != nil {
+		return codeOf(err)
 	}
 	if bad := capacity(arg.u32(3)); bad != codeOK || !utf8.ValidString(value) {
 		return codeInvalid

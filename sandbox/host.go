@@ -90,12 +90,14 @@ type Host struct {
 	WithholdTime   bool
 	WithholdRandom bool
 
-	Env  func(name string) (value string, ok bool) // asked only for names the ABI allows
+	Env  func(name string) (value string, err error) // ErrNotFound if unset; asked only for names the ABI allows
 	Now  func() time.Time
 	Rand io.Reader
 	Log  func(line string)                 // "[guest] …", valid UTF-8, no newline added
 	Emit func(name string, payload []byte) // the payload belongs to Emit
 
+	// Calling is told of the context of each call of the guest, before it begins.
+	Calling func(ctx context.Context)
 	// Observe is told how long each nx call took; nil = not timed.
 	Observe func(call string, took time.Duration)
 	// Denied is told of every nx call that answered -6.
@@ -104,7 +106,7 @@ type Host struct {
 
 func (h Host) withDefaults(module string) Host {
 	if h.Env == nil {
-		h.Env = func(string) (string, bool) { return "", false }
+		h.Env = func(string) (string, error) { return "", ErrNotFound }
 	}
 	if h.Now == nil {
 		h.Now = time.Now

@@ -31,7 +31,7 @@ func (m *Module) Start(ctx context.Context, c Call) (*Instance, error) {
 	defer cancel()
 	i, err := m.instantiate(run, c)
 	if err == nil && m.plain(OnInit) {
-		err = i.call(run, &Event{Name: OnInit})
+		err = i.call(run, OnInit, &Event{Name: OnInit})
 	}
 	if err == nil {
 		return i, nil
@@ -74,7 +74,7 @@ func (i *Instance) Handle(ctx context.Context, e *Event) error {
 	}
 	run, cancel := within(ctx, i.deadline)
 	defer cancel()
-	err := i.call(run, e)
+	err := i.call(run, e.Name, e)
 	if err == nil {
 		return nil
 	}
@@ -109,14 +109,14 @@ func (i *Instance) free(ctx context.Context) {
 }
 
 // call calls an export with what the guest may know meanwhile.
-func (i *Instance) call(ctx context.Context, e *Event) error {
-	f := i.calls[e.Name]
+func (i *Instance) call(ctx context.Context, export string, e *Event) error {
+	f := i.calls[export]
 	if f == nil {
-		if f = i.wasm.ExportedFunction(e.Name); f == nil {
-			return fmt.Errorf("it does not export %s", e.Name)
+		if f = i.wasm.ExportedFunction(export); f == nil {
+			return fmt.Errorf("it does not export %s", export)
 		}
-		if e.Name != OnInit {
-			i.calls[e.Name] = f // each keeps a stack
+		if export != OnInit {
+			i.calls[export] = f // each keeps a stack
 		}
 	}
 	return i.guest.during(ctx, e, func(ctx context.Context) error {
@@ -128,6 +128,9 @@ func (i *Instance) call(ctx context.Context, e *Event) error {
 // during runs f as a call of the guest.
 func (g *guest) during(ctx context.Context, e *Event, f func(context.Context) error) error {
 	g.ctx, g.event = ctx, e
+	if g.host.Calling != nil {
+		g.host.Calling(ctx)
+	}
 	g.resume()
 	defer func() {
 		g.pause()
@@ -164,7 +167,7 @@ func (m *Module) instantiate(ctx context.Context, c Call) (*Instance, error) {
 		return nil, err
 	}
 	if m.reactor {
-		if err := i.call(ctx, &Event{Name: "_initialize"}); err != nil {
+		if err := i.call(ctx, "_initialize", &Event{Name: "_initialize"}); err != nil {
 			return i, err
 		}
 	}

@@ -39,7 +39,8 @@ func (m *Module) Run(ctx context.Context, c Call) error {
 	return m.Answer(ctx, c, &Event{Name: m.entry})
 }
 
-// Answer is Run for an event: it makes a fresh instance and calls the export of that name.
+// Answer is Run for an event: it makes a fresh instance and calls the export of that name, or what Run calls if there
+// is none.
 func (m *Module) Answer(ctx context.Context, c Call, e *Event) error {
 	run, cancel := within(ctx, c.Deadline)
 	defer cancel()
@@ -48,7 +49,11 @@ func (m *Module) Answer(ctx context.Context, c Call, e *Event) error {
 		defer i.free(ctx)
 	}
 	if err == nil {
-		err = i.call(run, e)
+		export := e.Name
+		if !m.plain(export) && m.entry != "" {
+			export = m.entry
+		}
+		err = i.call(run, export, e)
 	}
 	if err = outcome(ctx, run, c.Deadline, err); err != nil {
 		return fmt.Errorf("sandbox: run %s: %w", m.name, err)

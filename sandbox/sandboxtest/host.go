@@ -69,7 +69,12 @@ func NewNode() *Node {
 func (n *Node) Host() sandbox.Host {
 	return sandbox.Host{
 		KV: (*memKV)(n), CRDT: (*memCRDT)(n), Net: (*memNet)(n),
-		Env:  func(name string) (string, bool) { v, ok := n.Vars[name]; return v, ok },
+		Env: func(name string) (string, error) {
+			if v, ok := n.Vars[name]; ok {
+				return v, nil
+			}
+			return "", sandbox.ErrNotFound
+		},
 		Now:  func() time.Time { return n.Clock },
 		Log:  func(line string) { n.mu.Lock(); n.logs = append(n.logs, line); n.mu.Unlock() },
 		Emit: func(name string, p []byte) { n.mu.Lock(); n.events = append(n.events, Event{name, p}); n.mu.Unlock() },
