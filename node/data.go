@@ -228,7 +228,7 @@ func (d *Data) Watch(ctx context.Context, dataset, family, key string, changed f
 	if err != nil {
 		return err
 	}
-	w := x.Watch()
+	w := x.Watch(key)
 	defer w.Close()
 	for {
 		v, err := value(x, f, key)
@@ -245,7 +245,7 @@ func (d *Data) Watch(ctx context.Context, dataset, family, key string, changed f
 			}
 			relevant = overflow
 			for _, o := range objects {
-				relevant = relevant || o == replica.Object{Family: f, Key: key}
+				relevant = relevant || o.Object == replica.Object{Family: f, Key: key}
 			}
 		}
 	}

@@ -113,7 +113,7 @@ func lossyLatency(ctx context.Context, dir string, p Params) (Result, error) {
 // watchCounter tells of the counter's value now and after each change, until
 // ctx ends.
 func (b *bare) watchCounter(ctx context.Context, saw func(int)) {
-	w := b.data.Watch()
+	w := b.data.Watch(counterKey)
 	defer w.Close()
 	for {
 		var n uint64

@@ -1,0 +1,2 @@
+// Package bus carries messages between modules, also across nodes.
+package bus

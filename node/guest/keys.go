@@ -1,0 +1,93 @@
+package guest
+
+import (
+	"sync"
+
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/sandbox"
+)
+
+// keys is sandbox.KV over a module's key space.
+type keys struct {
+	*Guest
+	keys  *replica.Keys
+	space *Space
+}
+
+func (k keys) Get(key []byte) ([]byte, bool, error) { return k.keys.Get(key) }
+
+func (k keys) Set(key, value []byte) error {
+	return k.put(key, len(key)+len(value), func() error { return k.keys.Set(k.ctx, key, value) })
+}
+
+func (k keys) Delete(key []byte) error {
+	return k.put(key, 0, func() error { return k.keys.Delete(k.ctx, key) })
+}
+
+// put counts what a write makes of the module's space.
+func (k keys) put(key []byte, size int, write func() error) error {
+	if err := k.writes.take(1, len(key)+size); err != nil {
+		return err
+	}
+	k.wrote = true
+	if k.space == nil {
+		return guestError(write())
+	}
+	k.space.mu.Lock()
+	defer k.space.mu.Unlock()
+	before := 0
+	if old, ok, err := k.keys.Get(key); err != nil {
+		return err
+	} else if ok {
+		before = len(key) + len(old)
+	}
+	if size > before && k.space.used+int64(size-before) > k.space.limit {
+		return sandbox.ErrQuota
+	}
+	err := guestError(write())
+	if err == nil {
+		k.space.used += int64(size - before)
+	}
+	return err
+}
+
+func (k keys) Exists(key []byte) (bool, error) {
+	_, ok, err := k.keys.Get(key)
+	return ok, err
+}
+
+func (k keys) Scan(prefix, after []byte, visit func(key, value []byte) bool) error {
+	return k.keys.Scan(prefix, after, visit)
+}
+
+// Space is how much a module keeps under its keys. It is shared by the module's instances, and safe for concurrent
+// use.
+type Space struct {
+	mu    sync.Mutex // guards the rest, and orders writes with it
+	limit int64
+	used  int64
+}
+
+// NewSpace counts what a module keeps already.
+func NewSpace(k *replica.Keys) (*Space, error) {
+	s := new(Space)
+	err := k.Scan(nil, nil, func(key, value []byte) bool {
+		s.used += int64(len(key) + len(value))
+		return true
+	})
+	return s, err
+}
+
+// SetLimit bounds it; what is there already stays.
+func (s *Space) SetLimit(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = bytes
+}
+
+// Used is how many bytes the module's keys and values have.
+func (s *Space) Used() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used
+}

@@ -1,0 +1,200 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/sandbox"
+)
+
+// place is what a feed follows.
+type place struct{ dataset, prefix string }
+
+// feed tells a module of changed objects of one place, at least once, from a cursor that survives restarts: the
+// version that was applied when all changes up to it had been told. The cursor is among the module's keys, so it
+// shares the commit queue with what the module wrote about a change, and is on disk after that.
+//
+//	applied ─► changes since the cursor, or all objects ─► batch ─► mailbox ─► told ─► cursor := applied
+type feed struct {
+	unit *unit
+	at   place
+	data *replica.Dataset
+	keys *replica.Keys
+	kept time.Time // when the cursor was last
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// batch is changes on their way to the guest. The feed waits until the last was told.
+type batch struct {
+	at   place
+	left []replica.Change
+	told chan struct{} // closed when none is left
+}
+
+// cursorEvery is how often a cursor is kept. What was told in between is told again after a crash.
+const cursorEvery = time.Second
+
+func (u *unit) follow(ctx context.Context, at place, d *replica.Dataset) *feed {
+	ctx, cancel := context.WithCancel(ctx)
+	f := &feed{
+		unit: u, at: at, data: d, stop: cancel, done: make(chan struct{}),
+		keys: u.s.cfg.World.Replica.Keys(u.name),
+	}
+	go func() {
+		defer close(f.done)
+		if err := f.run(ctx); err != nil && ctx.Err() == nil {
+			u.log.Error("cannot follow the dataset", "dataset", at.dataset, "err", err)
+		}
+	}()
+	return f
+}
+
+func (f *feed) end() {
+	f.stop()
+	<-f.done
+}
+
+func (f *feed) run(ctx context.Context) error {
+	w := f.data.Watch(f.at.prefix)
+	defer w.Close()
+	since, known, err := f.cursor()
+	if err != nil {
+		return err
+	}
+	told := f.data.Cursor()
+	changes, all, err := f.missed(ctx, since)
+	all = all || !known
+	for {
+		if err == nil && all {
+			changes, err = f.everything(ctx)
+		}
+		if err == nil {
+			err = f.tell(ctx, changes)
+		}
+		if err == nil {
+			err = f.idle(ctx, w, told)
+		}
+		if err != nil {
+			return err
+		}
+		told = f.data.Cursor()
+		changes, all, err = w.Next(ctx)
+	}
+}
+
+// idle waits for changes. All up to told was told, which is kept after a while at the latest, and at the end.
+func (f *feed) idle(ctx context.Context, w *replica.Watch, told crdt.Version) error {
+	wait, cancel := context.WithTimeout(ctx, time.Until(f.kept.Add(cursorEvery)))
+	defer cancel()
+	err := w.Wait(wait)
+	if err == nil && time.Since(f.kept) < cursorEvery {
+		return nil
+	}
+	if kerr := f.keys.Set(context.WithoutCancel(ctx), f.cursorKey(), told.Append(nil)); kerr != nil {
+		return kerr
+	}
+	f.kept = time.Now()
+	if err == nil {
+		return nil
+	}
+	return w.Wait(ctx)
+}
+
+// missed is what changed behind the cursor; all = nobody can tell.
+func (f *feed) missed(ctx context.Context, since crdt.Version) (changes []replica.Change, all bool, err error) {
+	seen := make(map[replica.Object]int)
+	complete, err := f.data.ChangedSince(ctx, since, func(c replica.Change) {
+		if len(c.Key) < len(f.at.prefix) || c.Key[:len(f.at.prefix)] != f.at.prefix {
+			return
+		}
+		if i, ok := seen[c.Object]; ok {
+			changes[i].Remote = changes[i].Remote || c.Remote
+			return
+		}
+		seen[c.Object] = len(changes)
+		changes = append(changes, c)
+	})
+	return changes, !complete, err
+}
+
+// everything is all objects of the place, as if others had changed them.
+func (f *feed) everything(ctx context.Context) (changes []replica.Change, err error) {
+	err = f.data.Objects(ctx, func(o replica.Object) bool {
+		if len(o.Key) >= len(f.at.prefix) && o.Key[:len(f.at.prefix)] == f.at.prefix {
+			changes = append(changes, replica.Change{Object: o, Remote: true})
+		}
+		return true
+	})
+	return changes, err
+}
+
+// tell waits until the guest has heard of all changes it may know of.
+func (f *feed) tell(ctx context.Context, changes []replica.Change) error {
+	grants := f.unit.granted()
+	changes = slices.DeleteFunc(changes, func(c replica.Change) bool {
+		return grants != nil && !grants.CanRead(f.at.dataset, c.Family.String(), c.Key)
+	})
+	if len(changes) == 0 {
+		return nil
+	}
+	b := &batch{at: f.at, left: changes, told: make(chan struct{})}
+	f.unit.box.pushFree(&item{changes: b})
+	select {
+	case <-b.told:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-b.told: // just so
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
+// event is the first of the changes left, told under a name.
+func (b *batch) event(name string) *sandbox.Event {
+	c := b.left[0]
+	return &sandbox.Event{Name: name, Fields: map[string]string{
+		"dataset": b.at.dataset, "family": c.Family.String(), "key": c.Key,
+	}}
+}
+
+// drop is for a batch that nobody wants any more.
+func (b *batch) drop() {
+	b.left = nil
+	close(b.told)
+}
+
+// advance is called when the first change left was told.
+func (b *batch) advance() (more bool) {
+	if b.left = b.left[1:]; len(b.left) > 0 {
+		return true
+	}
+	close(b.told)
+	return false
+}
+
+// The cursor of a place is a row under keys that no guest can name:
+//
+//	__nx/cursor/ ‖ uvarint len(dataset) ‖ dataset ‖ prefix → version
+func (f *feed) cursorKey() []byte {
+	key := binary.AppendUvarint([]byte("__nx/cursor/"), uint64(len(f.at.dataset)))
+	return append(append(key, f.at.dataset...), f.at.prefix...)
+}
+
+func (f *feed) cursor() (v crdt.Version, ok bool, err error) {
+	b, ok, err := f.keys.Get(f.cursorKey())
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	if v, b, err = crdt.DecodeVersion(b); err != nil || len(b) > 0 {
+		return nil, false, nil // all is told again
+	}
+	return v, true, nil
+}

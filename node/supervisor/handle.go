@@ -1,0 +1,68 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/numax-mesh/numax/sandbox"
+)
+
+// handle tells the instance of an item. An error is that of the instance, which is over then.
+func (u *unit) handle(v *version, i *item) error {
+	switch {
+	case i.session != nil && i.session != v.session:
+		i.finish(nil) // of an instance that was
+		return nil
+	case i.changes != nil:
+		return u.handleChange(v, i)
+	case i.event.Name == sandbox.OnMessage && !v.session.hears(i.event.Fields["subject"]):
+		i.finish(nil)
+		return nil
+	case !v.code.Handles(i.event.Name):
+		i.finish(fmt.Errorf("module %s does not export %s", u.name, i.event.Name))
+		return nil
+	}
+	err := u.call(v, i.event)
+	if err == nil && i.done != nil {
+		err = v.session.guest.Settle(u.calling)
+	}
+	i.finish(err)
+	return err
+}
+
+// handleChange tells the first change of a batch. If the guest fails, another instance is told again.
+func (u *unit) handleChange(v *version, i *item) error {
+	b := i.changes
+	if !v.session.watches(b.at) {
+		b.drop()
+		return nil
+	}
+	for _, name := range []string{sandbox.OnRemoteOp, sandbox.OnChange} {
+		if !v.code.Handles(name) || name == sandbox.OnRemoteOp && !b.left[0].Remote {
+			continue
+		}
+		if err := u.call(v, b.event(name)); err != nil {
+			u.box.pushFree(i)
+			return err
+		}
+	}
+	if b.advance() {
+		u.box.pushFree(i)
+	}
+	return nil
+}
+
+func (u *unit) call(v *version, e *sandbox.Event) error {
+	err := v.instance.Handle(u.calling, e)
+	u.count(e.Name, err)
+	return err
+}
+
+func (u *unit) count(event string, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.calls[event]++
+	if err != nil && !errors.Is(err, sandbox.ErrEnded) {
+		u.failed++
+	}
+}

@@ -1,0 +1,122 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Limits of a module's log.
+const (
+	maxLog      = 1 << 20 // bytes of a file; there are two, so the last megabyte is kept
+	maxLogLines = 1000    // a second; more are counted and left out
+	maxLine     = 16 << 10
+)
+
+// journal is the log of a module: its own lines, what it prints, and what we say of it. It never fails a guest: what
+// cannot be written is lost. It is safe for concurrent use.
+type journal struct {
+	mu     sync.Mutex // guards the rest
+	file   *os.File
+	size   int64
+	second int64 // in which so many lines were
+	lines  int
+	left   int    // lines left out in that second
+	part   []byte // of a line that was printed
+}
+
+func openJournal(path string) (*journal, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("supervisor: open log: %w", err)
+	}
+	j := new(journal)
+	if err := j.open(path); err != nil {
+		return nil, fmt.Errorf("supervisor: open log: %w", err)
+	}
+	return j, nil
+}
+
+func (j *journal) open(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	j.file, j.size = f, info.Size()
+	return nil
+}
+
+// Say writes a line. Control characters are shown as such, so that a guest cannot write to a terminal.
+func (j *journal) Say(line string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.say(line)
+}
+
+func (j *journal) say(line string) {
+	now := time.Now()
+	if s := now.Unix(); s != j.second {
+		if left := j.left; left > 0 {
+			j.left = 0
+			j.write(now, fmt.Sprintf("[node] left out %d lines: at most %d a second are kept", left, maxLogLines))
+		}
+		j.second, j.lines = s, 0
+	}
+	if j.lines++; j.lines > maxLogLines {
+		j.left++
+		return
+	}
+	for text := range strings.Lines(line) {
+		j.write(now, strings.TrimRight(text, "\r\n"))
+	}
+}
+
+func (j *journal) write(now time.Time, line string) {
+	line = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return '�'
+		}
+		return r
+	}, line)
+	n, _ := fmt.Fprintf(j.file, "%s %s\n", now.UTC().Format("2006-01-02T15:04:05.000Z"), line)
+	if j.size += int64(n); j.size > maxLog {
+		path := j.file.Name()
+		_ = j.file.Close()
+		_ = os.Rename(path, path+".1")
+		if j.open(path) != nil {
+			j.size = 0 // writes go nowhere until the node starts again
+		}
+	}
+}
+
+// Write takes what a guest prints, and writes it line by line.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.part = append(j.part, p...)
+	for {
+		line, rest, ok := strings.Cut(string(j.part), "\n")
+		if !ok && len(line) < maxLine {
+			return len(p), nil
+		}
+		j.say(line)
+		j.part = append(j.part[:0], rest...)
+	}
+}
+
+// Close closes the file.
+func (j *journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.part) > 0 {
+		j.say(string(j.part))
+	}
+	return j.file.Close()
+}

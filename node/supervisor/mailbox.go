@@ -1,0 +1,124 @@
+package supervisor
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/numax-mesh/numax/sandbox"
+)
+
+// ErrFull is answered to those who send a module more than its mailbox holds.
+var ErrFull = errors.New("supervisor: the module's mailbox is full")
+
+// errGone is what waiting events end with when nobody will handle them.
+var errGone = errors.New("supervisor: the module does not run")
+
+// item is something that waits for an instance: an event, or changes to tell one by one.
+type item struct {
+	event   *sandbox.Event
+	changes *batch
+	session *session    // that asked for it; nil = for any
+	done    func(error) // told how the event ended; nil = nobody asks
+}
+
+func (i *item) finish(err error) {
+	if i.done != nil {
+		i.done(err)
+	}
+}
+
+// mailbox is what waits for the instances of one module. It outlives them. What is bounded elsewhere, a tick a timer
+// and a batch a feed, has room always.
+type mailbox struct {
+	limit int
+	wake  chan struct{} // capacity 1: there may be an item
+
+	mu      sync.Mutex // guards the rest
+	items   []*item
+	counted int // of items
+	dropped uint64
+	closed  bool
+}
+
+func newMailbox(limit int) *mailbox {
+	return &mailbox{limit: limit, wake: make(chan struct{}, 1)}
+}
+
+// push takes an event, or refuses it.
+func (m *mailbox) push(i *item) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return errGone
+	case m.counted >= m.limit:
+		m.dropped++
+		return ErrFull
+	}
+	m.counted++
+	m.add(i)
+	return nil
+}
+
+// pushFree takes what is bounded by whoever pushes it.
+func (m *mailbox) pushFree(i *item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.add(i)
+	}
+}
+
+func (m *mailbox) add(i *item) {
+	m.items = append(m.items, i)
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next takes the item that has waited longest, nil if none waits.
+func (m *mailbox) next() *item {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.items) == 0 {
+		return nil
+	}
+	i := m.items[0]
+	m.items[0] = nil
+	if m.items = m.items[1:]; len(m.items) == 0 {
+		m.items = nil // let go of the array
+	}
+	if i.free() {
+		return i
+	}
+	m.counted--
+	return i
+}
+
+func (i *item) free() bool { return i.changes != nil || i.event.Name == sandbox.OnTick }
+
+// setLimit is for a new version of the module.
+func (m *mailbox) setLimit(limit int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit = limit
+}
+
+// figures are how many events wait, and how many were refused so far.
+func (m *mailbox) figures() (waiting int, dropped uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.items), m.dropped
+}
+
+// close ends what waits.
+func (m *mailbox) close() {
+	m.mu.Lock()
+	items := m.items
+	m.items, m.counted, m.closed = nil, 0, true
+	m.mu.Unlock()
+	for _, i := range items {
+		i.finish(errGone)
+	}
+}

@@ -1,0 +1,239 @@
+package supervisor
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/numax-mesh/numax/node/guest"
+	"github.com/numax-mesh/numax/node/module"
+	"github.com/numax-mesh/numax/sandbox"
+)
+
+// Limits of what an instance may ask for; above them it gets -7.
+const (
+	MaxWatches       = 64
+	MaxTimers        = 64
+	MaxSubscriptions = 64
+)
+
+// session is what one instance has asked to hear of: sandbox.Service and Messages. It is used by the instance's
+// goroutine, and by its timers.
+type session struct {
+	unit   *unit
+	guest  *guest.Guest
+	grants *module.Grants
+	// dataset is the one in use.
+	dataset string
+
+	mu       sync.Mutex // guards the rest
+	places   []place
+	subjects []string
+	timers   map[uint32]*timer
+	over     bool
+}
+
+// timer fires into the mailbox, and again only when its tick was handled.
+type timer struct {
+	id      uint32
+	t       *time.Timer
+	period  time.Duration
+	due     time.Time
+	pending bool
+}
+
+// UseDataset implements sandbox.Service.
+func (s *session) UseDataset(name string) (sandbox.CRDT, error) {
+	if !s.grants.CanUse(name) {
+		return nil, sandbox.ErrDenied
+	}
+	d := s.guest.Data(name)
+	if d == nil {
+		return nil, sandbox.ErrNotFound
+	}
+	s.dataset = name
+	return d, nil
+}
+
+// Watch implements sandbox.Service.
+func (s *session) Watch(prefix string) error { return s.watch(place{s.dataset, prefix}) }
+
+func (s *session) watch(at place) error {
+	if !s.grants.CanWatch(at.dataset, at.prefix) {
+		return sandbox.ErrDenied
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case slices.Contains(s.places, at):
+		return nil
+	case len(s.places) >= MaxWatches:
+		return sandbox.ErrQuota
+	}
+	if err := s.unit.retain(at); err != nil {
+		return err
+	}
+	s.places = append(s.places, at)
+	return nil
+}
+
+// Unwatch implements sandbox.Service.
+func (s *session) Unwatch(prefix string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.places, place{s.dataset, prefix})
+	if i < 0 {
+		return sandbox.ErrNotFound
+	}
+	s.unit.release(s.places[i])
+	s.places = slices.Delete(s.places, i, i+1)
+	return nil
+}
+
+func (s *session) watches(at place) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.places, at)
+}
+
+// SetTimer implements sandbox.Service.
+func (s *session) SetTimer(id uint32, delay, period time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.timers[id]; old != nil {
+		old.t.Stop()
+	} else if len(s.timers) >= MaxTimers {
+		return sandbox.ErrQuota
+	}
+	t := &timer{id: id, period: period, due: time.Now().Add(delay)}
+	t.t = time.AfterFunc(delay, func() { s.fire(t) })
+	s.timers[id] = t
+	return nil
+}
+
+// CancelTimer implements sandbox.Service.
+func (s *session) CancelTimer(id uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.timers[id]
+	if t != nil {
+		t.t.Stop()
+		delete(s.timers, id)
+	}
+	return t != nil
+}
+
+// fire puts a tick in the mailbox. A timer that was cancelled or replaced meanwhile does not count any more.
+func (s *session) fire(t *timer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.timers[t.id] != t {
+		return
+	}
+	s.unit.box.pushFree(&item{
+		event:   &sandbox.Event{Name: sandbox.OnTick, Fields: map[string]string{"timer": strconv.FormatUint(uint64(t.id), 10)}},
+		session: s,
+		done:    func(error) { s.again(t) },
+	})
+}
+
+// again sets a timer for its next time. Times that passed while the guest was busy are left out.
+func (s *session) again(t *timer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.timers[t.id] != t {
+		return
+	}
+	if t.period == 0 {
+		delete(s.timers, t.id)
+		return
+	}
+	now := time.Now()
+	for t.due = t.due.Add(t.period); t.due.Before(now); {
+		t.due = t.due.Add(now.Sub(t.due).Truncate(t.period) + t.period)
+	}
+	t.t.Reset(time.Until(t.due))
+}
+
+// end takes back all the instance has asked for.
+func (s *session) end() {
+	s.mu.Lock()
+	s.over = true
+	for _, t := range s.timers {
+		t.t.Stop()
+	}
+	places := s.places
+	s.places, s.subjects = nil, nil
+	s.mu.Unlock()
+	for _, at := range places {
+		s.unit.release(at)
+	}
+}
+
+// Subscribe implements sandbox.Messages.
+func (s *session) Subscribe(subject string) error {
+	if !s.grants.CanSubscribe(subject) {
+		return sandbox.ErrDenied
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case slices.Contains(s.subjects, subject):
+		return nil
+	case len(s.subjects) >= MaxSubscriptions:
+		return sandbox.ErrQuota
+	}
+	s.subjects = append(s.subjects, subject)
+	return nil
+}
+
+// Unsubscribe implements sandbox.Messages.
+func (s *session) Unsubscribe(subject string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.subjects, subject)
+	if i < 0 {
+		return sandbox.ErrNotFound
+	}
+	s.subjects = slices.Delete(s.subjects, i, i+1)
+	return nil
+}
+
+func (s *session) hears(subject string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.subjects, func(p string) bool { return module.MatchSubject(p, subject) })
+}
+
+// Publish implements sandbox.Messages.
+func (s *session) Publish(ctx context.Context, subject string, payload []byte) error {
+	if err := s.maySay(ctx, subject); err != nil {
+		return err
+	}
+	return s.unit.s.cfg.Bus.Publish(ctx, subject, payload)
+}
+
+// Send implements sandbox.Messages.
+func (s *session) Send(ctx context.Context, node, subject string, payload []byte) error {
+	if err := s.maySay(ctx, subject); err != nil {
+		return err
+	}
+	return s.unit.s.cfg.Bus.Send(ctx, node, subject, payload)
+}
+
+// Request implements sandbox.Messages.
+func (s *session) Request(ctx context.Context, subject string, payload []byte) ([]byte, error) {
+	if err := s.maySay(ctx, subject); err != nil {
+		return nil, err
+	}
+	return s.unit.s.cfg.Bus.Request(ctx, subject, payload)
+}
+
+func (s *session) maySay(ctx context.Context, subject string) error {
+	if !s.grants.CanPublish(subject) {
+		return sandbox.ErrDenied
+	}
+	return s.guest.Settle(ctx)
+}

@@ -1,0 +1,451 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/numax-mesh/numax/crdt"
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/datastore"
+	"github.com/numax-mesh/numax/node/bus"
+	"github.com/numax-mesh/numax/node/guest"
+	"github.com/numax-mesh/numax/node/module"
+	"github.com/numax-mesh/numax/sandbox"
+	"github.com/numax-mesh/numax/sandbox/sandboxtest"
+)
+
+type types = []sandboxtest.Type
+
+const i32, i64 = sandboxtest.I32, sandboxtest.I64
+
+// program writes guests: its log, event_get and gcounter_inc are imported.
+type program struct {
+	sandboxtest.Module
+	log, get, inc uint32
+}
+
+func newProgram() *program {
+	p := new(program)
+	p.log = p.Import("nx", "host_log", types{i32, i32}, nil)
+	p.get = p.Import("nx", "event_get", types{i32, i32, i32, i32}, types{i32})
+	p.inc = p.Import("nx", "crdt_gcounter_inc", types{i32, i32, i64}, types{i32})
+	p.Memory(1, "memory")
+	return p
+}
+
+// at places text in memory and leaves pointer and length.
+func at(ptr int32, text string) (place, args []byte) {
+	return sandboxtest.Poke(uint32(ptr), []byte(text)), slices.Concat(sandboxtest.Const32(ptr), sandboxtest.Const32(int32(len(text))))
+}
+
+// say logs words, then a field of the event.
+func (p *program) say(words, field string) []byte {
+	code := sandboxtest.SayCode(p.log, words)
+	if field == "" {
+		return code
+	}
+	place, args := at(512, field)
+	return slices.Concat(code, place, sandboxtest.Const32(1024), args, sandboxtest.Const32(1024), sandboxtest.Const32(256),
+		sandboxtest.CallFunc(p.get), sandboxtest.CallFunc(p.log))
+}
+
+// count increments a counter.
+func (p *program) count(key string) []byte {
+	place, args := at(768, key)
+	return slices.Concat(place, args, sandboxtest.Const64(1), sandboxtest.CallFunc(p.inc), sandboxtest.Drop())
+}
+
+// world is a node's data, a shelf, and a supervisor that may be started more than once.
+type world struct {
+	t     *testing.T
+	dir   string
+	data  *replica.Dataset
+	r     *replica.Replica
+	bus   *fakeBus
+	super *Supervisor
+	halt  func()
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	store, err := datastore.Open("", datastore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := replica.Open(replica.Options{Store: store, Key: ed25519.NewKeyFromSeed(make([]byte, 32))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Dataset("default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- r.Run(ctx) }()
+	w := &world{t: t, dir: t.TempDir(), data: d, r: r, bus: new(fakeBus)}
+	w.begin()
+	t.Cleanup(func() {
+		w.halt()
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+		_ = store.Close()
+	})
+	return w
+}
+
+func (w *world) begin() {
+	w.t.Helper()
+	rt, err := sandbox.New(context.Background(), sandbox.Config{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.super = New(Config{
+		Shelf: Shelf{filepath.Join(w.dir, "modules")}, World: guest.World{Replica: w.r, Dataset: "default", Net: noNet{}},
+		Runtime: rt, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
+		Observe: func(string) func(string, time.Duration) { return nil },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- w.super.Run(ctx) }()
+	<-w.super.ready
+	w.halt = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ran; err != nil {
+			w.t.Error(err)
+		}
+		_ = rt.Close(context.Background())
+	})
+}
+
+type noNet struct{}
+
+func (noNet) ID() string                 { return "node-1" }
+func (noNet) GuestPeers() []sandbox.Peer { return nil }
+
+// fakeBus delivers on one node, at once.
+type fakeBus struct {
+	mu    sync.Mutex
+	users []*busUser
+}
+
+type busUser struct {
+	wants   func(string) bool
+	deliver func(bus.Message) error
+}
+
+func (b *fakeBus) Attach(wants func(string) bool, deliver func(bus.Message) error) func() {
+	u := &busUser{wants, deliver}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.users = append(b.users, u)
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.users = slices.DeleteFunc(b.users, func(x *busUser) bool { return x == u })
+	}
+}
+
+func (b *fakeBus) tell(m bus.Message) (took int, err error) {
+	b.mu.Lock()
+	users := slices.Clone(b.users)
+	b.mu.Unlock()
+	for _, u := range users {
+		if u.wants(m.Subject) {
+			if err = u.deliver(m); err == nil {
+				took++
+			}
+		}
+	}
+	return took, err
+}
+
+func (b *fakeBus) Publish(_ context.Context, subject string, payload []byte) error {
+	_, _ = b.tell(bus.Message{Subject: subject, From: "node-1", Payload: payload})
+	return nil
+}
+
+func (b *fakeBus) Send(ctx context.Context, _, subject string, payload []byte) error {
+	return b.Publish(ctx, subject, payload)
+}
+
+func (b *fakeBus) Request(ctx context.Context, subject string, payload []byte) ([]byte, error) {
+	answer := make(chan []byte, 1)
+	_, _ = b.tell(bus.Message{Subject: subject, Payload: payload, Reply: func(p []byte) error { answer <- p; return nil }})
+	select {
+	case p := <-answer:
+		return p, nil
+	case <-ctx.Done():
+		return nil, sandbox.ErrNotFound
+	}
+}
+
+// pack makes a package of a manifest, without name and version, and a binary.
+func (w *world) pack(name, version, manifest string, wasm []byte) *module.Package {
+	w.t.Helper()
+	dir := filepath.Join(w.dir, "source", name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	text := fmt.Sprintf("name = %q\nversion = %q\nwasm = \"m.wasm\"\n%s", name, version, manifest)
+	for file, b := range map[string][]byte{module.ManifestName: []byte(text), "m.wasm": wasm} {
+		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	p, err := module.Open(dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *world) add(p *module.Package) {
+	w.t.Helper()
+	if _, err := w.super.Add(w.t.Context(), p, p.Path); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) inc(key string) {
+	w.t.Helper()
+	_, err := w.data.Update(w.t.Context(), crdt.GCounter, key, func(o crdt.Object, now replica.Now) (crdt.Op, bool) {
+		return o.(*crdt.GCounterState).Inc(now.Author, 1), true
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) counted(key string) (n uint64) {
+	w.t.Helper()
+	if err := w.data.View(crdt.GCounter, key, func(o crdt.Object) { n = o.(*crdt.GCounterState).Value() }); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// said is what the module logged, without times.
+func (w *world) said(name string) (lines []string) {
+	b, err := os.ReadFile(filepath.Join(w.dir, "modules", name, "log"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		_, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		lines = append(lines, strings.TrimPrefix(text, "[guest] "))
+	}
+	return lines
+}
+
+func (w *world) wait(what string, ok func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			all, _ := w.super.List()
+			w.t.Fatalf("waited for %s; modules %+v", what, all)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+const all = "[[grants.data]]\ndataset = \"default\"\nread = \"all\"\nwrite = \"all\"\n"
+
+// A service hears of changes, ticks and messages, and after a restart of what it has not heard, and only of that.
+func TestServiceHears(t *testing.T) {
+	w := newWorld(t)
+	w.inc("before")
+	p := newProgram()
+	p.On(sandbox.OnInit, p.say("init", "")...)
+	p.On(sandbox.OnChange, p.say("change", "key")...)
+	p.On(sandbox.OnTick, p.say("tick", "timer")...)
+	p.On(sandbox.OnMessage, p.say("message", "subject")...)
+	p.On(sandbox.OnShutdown, p.say("shutdown", "")...)
+	w.add(w.pack("ears", "1.0.0", "[grants]\nsubscribe = [\"a.*\"]\n"+all+
+		"[[triggers]]\nmessage = \"a.*\"\n[[triggers]]\nevery = \"20ms\"\n", p.Bytes()))
+	has := func(lines ...string) func() bool {
+		return func() bool {
+			said := w.said("ears")
+			return !slices.ContainsFunc(lines, func(l string) bool { return !slices.Contains(said, l) })
+		}
+	}
+	w.wait("the object from before", has("init", "change", "before"))
+	w.inc("now")
+	if took, err := w.bus.tell(bus.Message{Subject: "a.b"}); took != 1 || err != nil {
+		t.Errorf("%d took a message: %v", took, err)
+	}
+	if took, _ := w.bus.tell(bus.Message{Subject: "b"}); took != 0 {
+		t.Error("a message that nobody subscribed to was taken")
+	}
+	w.wait("a change, a tick and a message", has("now", "tick", "message", "a.b"))
+	w.halt()
+	if said := w.said("ears"); said[len(said)-1] != "shutdown" {
+		t.Errorf("last said %q", said[len(said)-1])
+	}
+	w.inc("meanwhile")
+	changes := func(key string) (n int) {
+		for _, l := range w.said("ears") {
+			if l == key {
+				n++
+			}
+		}
+		return n
+	}
+	w.begin()
+	w.wait("what changed while nothing ran", has("meanwhile"))
+	w.inc("after")
+	w.wait("a change after the restart", has("after"))
+	for key, want := range map[string]int{"before": 1, "now": 1, "meanwhile": 1, "after": 1} {
+		if got := changes(key); got != want {
+			t.Errorf("told of %q %d times, want %d; said %q", key, got, want, w.said("ears"))
+		}
+	}
+}
+
+// A guest that fails is started again, at longer and longer times, and given up; others do not notice.
+func TestRestartsAndGivesUp(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	p.On(sandbox.OnTick, append(p.say("tick", ""), sandboxtest.Trap()...)...)
+	w.add(w.pack("bad", "1.0.0", "[restart]\nbackoff = \"10ms\"\nmax-backoff = \"1s\"\ntries = 3\n[[triggers]]\nevery = \"10ms\"\n", p.Bytes()))
+	good := newProgram()
+	good.On(sandbox.OnTick, good.count("good")...)
+	w.add(w.pack("good", "1.0.0", all+"[[triggers]]\nevery = \"10ms\"\n", good.Bytes()))
+	w.wait("the bad one to be given up", func() bool { return w.super.status("bad").State == string(GaveUp) })
+	s := w.super.status("bad")
+	if s.Restarts != 3 || s.Failed != 4 || !strings.Contains(s.Failure, "in on_tick: guest trap: unreachable") {
+		t.Errorf("bad: %+v", s)
+	}
+	before := w.counted("good")
+	w.wait("the good one to go on", func() bool { return w.counted("good") > before })
+	if err := w.super.Restart("bad"); err != nil {
+		t.Error(err)
+	}
+	w.wait("another try", func() bool { return w.super.status("bad").Failed > 0 })
+}
+
+// A new version takes over between two events: of a stream of messages each is counted once, also while versions that
+// do not start are tried.
+func TestReload(t *testing.T) {
+	const events, every = 1000, time.Millisecond
+	w := newWorld(t)
+	version := func(n int, init ...byte) *module.Package {
+		p := newProgram()
+		p.On(sandbox.OnInit, init...)
+		p.On(sandbox.OnMessage, p.count("seen")...)
+		return w.pack("counter", fmt.Sprintf("1.0.%d", n), "[limits]\nmailbox = 10000\nops = 100000\n[grants]\nsubscribe = [\"e\"]\n"+all+"[[triggers]]\nmessage = \"e\"\n", p.Bytes())
+	}
+	w.add(version(0))
+	var sent sync.WaitGroup
+	refused := 0
+	sent.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for range events {
+			<-tick.C
+			if took, _ := w.bus.tell(bus.Message{Subject: "e"}); took != 1 {
+				refused++
+			}
+		}
+	})
+	for n := range 6 {
+		bad := n%3 == 2
+		var init []byte
+		if bad {
+			init = sandboxtest.Trap()
+		}
+		_, err := w.super.Add(t.Context(), version(n+1, init...), "")
+		if bad != (err != nil) {
+			t.Errorf("version %d: %v", n+1, err)
+		}
+		if bad && !strings.Contains(err.Error(), "goes on") {
+			t.Errorf("error does not say that the old version goes on: %v", err)
+		}
+	}
+	sent.Wait()
+	w.wait("all to be counted", func() bool { return w.counted("seen") >= events })
+	if got := w.counted("seen"); got != events || refused > 0 {
+		t.Errorf("%d events counted of %d, %d refused", got, events, refused)
+	}
+	if s := w.super.status("counter"); s.Version != "1.0.5" || s.Restarts != 0 {
+		t.Errorf("runs %+v", s)
+	}
+}
+
+// Nothing that was not granted works, and each try is counted.
+func TestDenied(t *testing.T) {
+	w := newWorld(t)
+	p := new(sandboxtest.Module)
+	inc := p.Import("nx", "crdt_gcounter_inc", types{i32, i32, i64}, types{i32})
+	pub := p.Import("nx", "msg_publish", types{i32, i32, i32, i32}, types{i32})
+	sub := p.Import("nx", "msg_subscribe", types{i32, i32}, types{i32})
+	now := p.Import("nx", "time_now", nil, types{i64})
+	random := p.Import("nx", "random_bytes", types{i32, i32}, types{i32})
+	peers := p.Import("nx", "net_peers", types{i32, i32}, types{i32})
+	use := p.Import("nx", "dataset_use", types{i32, i32}, types{i32})
+	env := p.Import("nx", "env_get", types{i32, i32, i32, i32}, types{i32})
+	watch := p.Import("nx", "crdt_watch", types{i32, i32}, types{i32})
+	fetch := p.Import("nx", "fetch", types{i32, i32, i32, i32, i32, i32, i32, i32}, types{i32})
+	p.Memory(1, "memory")
+	place, key := at(64, "other/k")
+	_, name := at(64, "other")
+	nx, nxArgs := at(80, "NX_X")
+	empty := slices.Concat(sandboxtest.Const32(0), sandboxtest.Const32(0))
+	must := func(code []byte) []byte { return slices.Concat(code, sandboxtest.TrapUnless32(-6)) }
+	p.On(sandbox.OnInit, slices.Concat(place, nx,
+		must(slices.Concat(key, sandboxtest.Const64(1), sandboxtest.CallFunc(inc))),
+		must(slices.Concat(name, empty, sandboxtest.CallFunc(pub))),
+		must(slices.Concat(name, sandboxtest.CallFunc(sub))),
+		must(slices.Concat(sandboxtest.CallFunc(now), []byte{0xa7})),
+		must(slices.Concat(key, sandboxtest.CallFunc(random))),
+		must(slices.Concat(key, sandboxtest.CallFunc(peers))),
+		must(slices.Concat(name, sandboxtest.CallFunc(use))),
+		must(slices.Concat(nxArgs, sandboxtest.Const32(200), sandboxtest.Const32(100), sandboxtest.CallFunc(env))),
+		must(slices.Concat(name, sandboxtest.CallFunc(watch))),
+		must(slices.Concat(name, name, empty, empty, sandboxtest.CallFunc(fetch))),
+	)...)
+	p.On(sandbox.OnTick)
+	w.add(w.pack("nosy", "1.0.0", "[[grants.data]]\ndataset = \"default\"\nprefix = \"mine/\"\nread = \"all\"\nwrite = \"all\"\n", p.Bytes()))
+	s := w.super.status("nosy")
+	for _, call := range []string{
+		"crdt_gcounter_inc", "msg_publish", "msg_subscribe", "time_now", "random_bytes", "net_peers",
+		"dataset_use", "env_get", "crdt_watch", "fetch",
+	} {
+		if s.Denied[call] != 1 {
+			t.Errorf("%s was denied %d times, want once", call, s.Denied[call])
+		}
+	}
+	if w.counted("other/k") != 0 {
+		t.Error("a key outside the grant was written")
+	}
+}
+
+// A function has a fresh instance for each event, and more of them at once.
+func TestFunction(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	once := slices.Concat([]byte{0x41, 0xe4, 0x00, 0x28, 2, 0, 0x04, 0x40, 0x00, 0x0b}, sandboxtest.Const32(100), sandboxtest.Const32(1), []byte{0x36, 2, 0})
+	p.On(sandbox.OnMessage, append(once, p.count("calls")...)...) // traps if it was called before
+	w.add(w.pack("f", "1.0.0", "kind = \"function\"\n[grants]\nsubscribe = [\"e\"]\n"+all+"[[triggers]]\nmessage = \"e\"\n", p.Bytes()))
+	const events = 50
+	for range events {
+		if took, err := w.bus.tell(bus.Message{Subject: "e"}); took != 1 {
+			t.Fatal(err)
+		}
+	}
+	w.wait("all calls", func() bool { return w.super.status("f").Calls["on_message"] == events })
+	if s := w.super.status("f"); s.Failed > 0 || w.counted("calls") != events {
+		t.Errorf("%d counted; %+v", w.counted("calls"), s)
+	}
+}

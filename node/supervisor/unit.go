@@ -1,0 +1,319 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/numax-mesh/numax/node/bus"
+	"github.com/numax-mesh/numax/node/guest"
+	"github.com/numax-mesh/numax/node/module"
+	"github.com/numax-mesh/numax/sandbox"
+)
+
+// State is what a module is doing.
+type State string
+
+//	          ┌──────────────── failed, tries left ──────────────┐
+//	          ▼                                                  │
+//	Starting ─► Running ─► the guest fails ─► Waiting ─► Starting ┘ ─► no tries left ─► GaveUp
+//	               └─────► the guest is done ─► Finished
+//
+// Stopped is a module that is not wanted.
+const (
+	Starting State = "starting"
+	Running  State = "running"
+	Waiting  State = "waiting"
+	Finished State = "finished"
+	GaveUp   State = "gave-up"
+	Stopped  State = "stopped"
+)
+
+// unit is one module that is wanted: its instance, or instances, and what waits for them.
+type unit struct {
+	s       *Supervisor
+	name    string
+	log     *slog.Logger
+	journal *journal
+	box     *mailbox
+	reloads chan reload
+
+	end  context.CancelFunc
+	done chan struct{}
+	// Contexts of feeds and of calls, which run sets.
+	feeding, calling context.Context
+
+	mu       sync.Mutex // guards the rest
+	pkg      *module.Package
+	use      guest.Use
+	cpu      *sandbox.CPU
+	state    State
+	since    time.Time
+	restarts int
+	failure  string
+	calls    map[string]uint64
+	failed   uint64
+	denied   map[string]uint64
+	sessions []*session // of the instance, and of one that is to replace it
+	feeds    map[place]*shared
+}
+
+// shared is a feed with the number of sessions that want it.
+type shared struct {
+	feed  *feed
+	users int
+}
+
+type reload struct {
+	pkg  *module.Package
+	done chan<- error
+}
+
+func (s *Supervisor) newUnit(name string, p *module.Package) (*unit, error) {
+	u := &unit{
+		s: s, name: name, log: s.cfg.Log.With("module", name), pkg: p,
+		box: newMailbox(int(p.Manifest.Limits.Mailbox)), reloads: make(chan reload), done: make(chan struct{}),
+		state: Starting, since: time.Now(), calls: make(map[string]uint64), denied: make(map[string]uint64),
+		feeds: make(map[place]*shared),
+	}
+	var err error
+	if u.journal, err = openJournal(s.cfg.Shelf.path(name, logFile)); err != nil {
+		return nil, err
+	}
+	if u.use.Space, err = guest.NewSpace(s.cfg.World.Replica.Keys(name)); err != nil {
+		return nil, errors.Join(err, u.journal.Close())
+	}
+	u.allow(p)
+	return u, nil
+}
+
+// allow sets what the module may take. mu is held, or nobody else has u.
+func (u *unit) allow(p *module.Package) {
+	l := p.Manifest.Limits
+	u.pkg = p
+	u.use.Space.SetLimit(l.Storage)
+	u.use.Writes = guest.NewRate(l.Ops, l.Bytes)
+	u.cpu = sandbox.NewCPU(float64(l.CPU) / 100)
+	u.box.setLimit(int(l.Mailbox))
+}
+
+func (u *unit) granted() *module.Grants {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return &u.pkg.Manifest.Grants
+}
+
+func (u *unit) enter(state State, failure error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.state, u.since = state, time.Now()
+	if failure != nil {
+		u.failure = failure.Error()
+	} else if state == Running {
+		u.failure = ""
+	}
+}
+
+// run keeps the module running until ctx ends.
+func (u *unit) run(ctx context.Context) {
+	defer close(u.done)
+	if b := u.s.cfg.Bus; b != nil {
+		defer b.Attach(u.hears, u.deliver)()
+	}
+	defer u.box.close()
+	feeds, stopFeeds := context.WithCancel(ctx)
+	defer stopFeeds()
+	u.feeding = feeds
+	// A call that is under way when the unit ends has a moment to return.
+	calls, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCalls()
+	defer context.AfterFunc(ctx, func() {
+		grace := time.NewTimer(shutdownTime)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+			stopCalls()
+		case <-calls.Done():
+		}
+	})()
+	u.calling = calls
+	var next *version
+	for failures := 0; ; {
+		began := time.Now()
+		v, err := next, error(nil)
+		if next = nil; v == nil {
+			u.enter(Starting, nil)
+			v, err = u.start(u.wanted())
+		}
+		if err == nil {
+			u.enter(Running, nil)
+			v, err = u.serve(ctx, v)
+			v.end()
+		}
+		if ctx.Err() != nil {
+			u.enter(Stopped, nil)
+			return
+		}
+		r := u.wanted().Manifest.Restart
+		if time.Since(began) > r.MaxBackoff {
+			failures = 0
+		}
+		var again <-chan time.Time
+		switch wait := backoff(r, failures); {
+		case err == nil && r.Policy != module.Always:
+			u.enter(Finished, nil)
+			u.say("finished")
+		case err != nil && r.Policy == module.Never || failures >= r.Tries:
+			u.enter(GaveUp, err)
+			u.say(fmt.Sprintf("gave up: %v", err))
+			u.log.Error("module gave up: mend it and add it again, or numax-node module restart", "err", err)
+		default:
+			u.enter(Waiting, err)
+			if err != nil {
+				u.say(fmt.Sprintf("failed, starts again in %v: %v", wait, err))
+				u.log.Warn("module failed", "err", err, "again", wait)
+			}
+			failures++
+			again = time.After(wait)
+		}
+		select {
+		case <-again:
+			u.mu.Lock()
+			u.restarts++
+			u.mu.Unlock()
+		case r := <-u.reloads:
+			failures = 0
+			next, err = u.start(r.pkg)
+			if err == nil {
+				u.take(next)
+			}
+			r.done <- err
+		case <-ctx.Done():
+			u.enter(Stopped, nil)
+			return
+		}
+	}
+}
+
+func backoff(r module.Restart, failures int) time.Duration {
+	wait := r.Backoff
+	for range failures {
+		if wait *= 2; wait >= r.MaxBackoff {
+			return r.MaxBackoff
+		}
+	}
+	return wait
+}
+
+func (u *unit) wanted() *module.Package {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.pkg
+}
+
+// serve tells the version what happens, until it fails, is done, or ctx ends. It returns the version that runs then.
+func (u *unit) serve(ctx context.Context, v *version) (*version, error) {
+	if v.pkg.Manifest.Kind == module.Function {
+		return u.answer(ctx, v)
+	}
+	if entry := v.code.Entry(); entry != "" {
+		if err := u.enterGuest(v, entry); err != nil {
+			return v, err
+		}
+	}
+	if !v.code.Reacts() {
+		return v, nil
+	}
+	for {
+		select {
+		case r := <-u.reloads:
+			v = u.replace(v, r)
+			continue
+		default:
+		}
+		if ctx.Err() != nil {
+			return v, nil
+		}
+		if i := u.box.next(); i != nil {
+			if err := u.handle(v, i); err != nil {
+				return v, err
+			}
+			continue
+		}
+		select {
+		case <-u.box.wake:
+		case r := <-u.reloads:
+			v = u.replace(v, r)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// enterGuest calls run or _start. A guest that does nothing else takes the time it needs; one that reacts has to
+// return within its deadline.
+func (u *unit) enterGuest(v *version, entry string) error {
+	err := u.call(v, &sandbox.Event{Name: entry})
+	if errors.Is(err, sandbox.ErrEnded) && !v.code.Reacts() {
+		return nil
+	}
+	return err
+}
+
+// retain begins to follow a place, unless a session does already.
+func (u *unit) retain(at place) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if f := u.feeds[at]; f != nil {
+		f.users++
+		return nil
+	}
+	for _, d := range u.s.cfg.World.Replica.Datasets() {
+		if d.Name() == at.dataset {
+			u.feeds[at] = &shared{u.follow(u.feeding, at, d), 1}
+			return nil
+		}
+	}
+	return sandbox.ErrNotFound
+}
+
+func (u *unit) release(at place) {
+	u.mu.Lock()
+	f := u.feeds[at]
+	if f.users--; f.users > 0 {
+		f = nil
+	} else {
+		delete(u.feeds, at)
+	}
+	u.mu.Unlock()
+	if f != nil {
+		f.feed.end()
+	}
+}
+
+// hears reports whether an instance wants messages of a subject.
+func (u *unit) hears(subject string) bool {
+	u.mu.Lock()
+	sessions := slices.Clone(u.sessions)
+	u.mu.Unlock()
+	return slices.ContainsFunc(sessions, func(s *session) bool { return s.hears(subject) })
+}
+
+// deliver puts a message in the mailbox.
+func (u *unit) deliver(m bus.Message) error {
+	e := &sandbox.Event{
+		Name: sandbox.OnMessage, Fields: map[string]string{"subject": m.Subject, "from": m.From},
+		Body: bytes.NewReader(m.Payload), Reply: m.Reply,
+	}
+	if m.Reply != nil {
+		e.Fields["reply"] = "1"
+	}
+	return u.box.push(&item{event: e, done: m.Done})
+}
+
+// say writes a line of ours in the module's log.
+func (u *unit) say(line string) { u.journal.Say("[node] " + line) }
