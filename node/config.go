@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/module"
 	"github.com/numax-mesh/numax/p2p"
 )
 
@@ -43,6 +44,10 @@ type Config struct {
 	// replica.DefaultRetention.
 	HistoryAge  time.Duration // at least a minute
 	HistorySize uint64        // bytes
+
+	// Signers are keys one of which must have signed a module that the node is to
+	// keep running; none = any module may.
+	Signers []module.PublicKey
 
 	ShutdownTimeout time.Duration
 	Version         string // of the build

@@ -16,7 +16,9 @@ import (
 
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/node/api"
+	"github.com/numax-mesh/numax/node/supervisor"
 	"github.com/numax-mesh/numax/p2p"
+	"github.com/numax-mesh/numax/sandbox"
 )
 
 // Node is an open node. Open, then Run; guests may run while Run does.
@@ -34,6 +36,8 @@ type Node struct {
 	observe net.Listener   // nil if off
 	metrics *metrics
 	greeter *greeter // nil without a network, or in an open one
+	sandbox *sandbox.Runtime
+	modules *supervisor.Supervisor
 }
 
 // Open opens the data directory, the listeners and the API. On an error
@@ -69,6 +73,9 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 		if err := n.openHost(); err != nil {
 			return nil, err
 		}
+	}
+	if err := n.openModules(); err != nil {
+		return nil, err
 	}
 	if cfg.API != "off" {
 		if n.api, err = api.Listen(cfg.Data, cfg.API); err != nil {
@@ -170,6 +177,14 @@ func (n *Node) Run(ctx context.Context) error {
 		hostRun.Go(func() { n.greeter.run(network) })
 		hostRun.Go(func() { n.followRoster(network) })
 	}
+	servers.Go(func() {
+		if err := n.modules.Run(ctx); err != nil {
+			n.log.Error("modules do not run", "err", err)
+		}
+	})
+	if n.host != nil {
+		servers.Go(func() { n.followPeers(ctx) })
+	}
 	for _, s := range n.servers() {
 		servers.Go(func() { s.run(ctx, n.log) })
 	}
@@ -215,6 +230,9 @@ func (n *Node) close() error {
 		if err := n.observe.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if n.sandbox != nil {
+		errs = append(errs, n.sandbox.Close(context.Background()))
 	}
 	if n.host != nil {
 		errs = append(errs, n.host.Close())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/numax-mesh/numax/node/guest"
 	"github.com/numax-mesh/numax/sandbox"
 )
 
@@ -55,17 +56,13 @@ func ReadModule(file string) ([]byte, error) {
 // RunModule compiles a module and calls it once. Run must be running. What the
 // guest wrote is on disk when RunModule returns, also when the guest failed.
 func (n *Node) RunModule(ctx context.Context, wasm []byte, g Guest) error {
-	rt, err := sandbox.New(ctx, sandbox.Config{CacheDir: n.cfg.file(codeDir)})
+	m, err := n.sandbox.Compile(ctx, g.File, wasm)
 	if err != nil {
 		return err
 	}
-	defer rt.Close(context.WithoutCancel(ctx))
-	m, err := rt.Compile(ctx, g.File, wasm)
-	if err != nil {
-		return err
-	}
+	defer m.Close(context.WithoutCancel(ctx))
 	err = m.Run(ctx, sandbox.Call{
-		Host: n.guestHost(ctx, g), Args: g.Args, Memory: g.Memory, Deadline: g.Deadline,
+		Host: n.guestHost(g), Args: g.Args, Memory: g.Memory, Deadline: g.Deadline,
 		Stdin: g.Stdin, Stdout: g.Stdout, Stderr: g.Stderr,
 	})
 	outcome := "ok"
@@ -81,28 +78,16 @@ func (n *Node) RunModule(ctx context.Context, wasm []byte, g Guest) error {
 	return err
 }
 
-func (n *Node) guestHost(ctx context.Context, g Guest) sandbox.Host {
-	h := sandbox.Host{
-		KV:  guestKeys{ctx, n.state.replica.Keys(handModule)},
-		Env: os.LookupEnv,
-		Log: g.Log,
-		Emit: func(name string, payload []byte) {
-			n.log.Info("event", "module", g.File, "name", name, "payload", string(payload))
-		},
-		Observe: n.metrics.observer(g.File),
-		CRDT:    noSync{n.state.replica},
+// guestHost is for a module run by hand: the plain ABI.
+func (n *Node) guestHost(g Guest) sandbox.Host {
+	_, h := guest.Host(n.world(), handModule, nil, guest.Use{})
+	h.Log = g.Log
+	h.Emit = func(name string, payload []byte) {
+		n.log.Info("event", "module", g.File, "name", name, "payload", string(payload))
 	}
+	h.Observe = n.metrics.observer(g.File)
 	if count := h.Observe; g.Observe != nil {
 		h.Observe = func(call string, took time.Duration) { count(call, took); g.Observe(call, took) }
-	}
-	if n.cfg.NoSync {
-		return h
-	}
-	h.Net = guestNet{n}
-	for _, d := range n.state.replica.Datasets() {
-		if d.Name() == n.cfg.Datasets[0] {
-			h.CRDT = guestData{ctx, n.state.replica, d}
-		}
 	}
 	return h
 }

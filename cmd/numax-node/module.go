@@ -15,13 +15,18 @@ import (
 
 func newModule() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "module", Short: "Look into modules, make one file of them, sign and verify them",
-		Long: "Look into modules, make one file of them, sign and verify them. PATH is a folder with " + module.ManifestName + ", a\n" +
-			"bundle (" + module.BundleExt + "), or a .wasm by itself. No node and no network is needed.",
+		Use: "module", Short: "Keep modules running; look into them, pack, sign and verify them",
+		Long: "Keep modules running on the node of --data, also when none runs just now: what is added, started and stopped\n" +
+			"holds when a node starts there. PATH is a folder with " + module.ManifestName + ", or a bundle (" + module.BundleExt + "). What looks into modules,\n" +
+			"packs, signs and verifies needs no node, and takes a .wasm by itself too.",
 		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(moduleInspect(), modulePack(), moduleKeygen(), moduleSign(), moduleVerify())
+	cmd.AddCommand(moduleAdd(), moduleLs(), moduleRm(), moduleLogs(), moduleReload(),
+		moduleAct("start", "Run a module that was stopped", moduleAccess.StartModule),
+		moduleAct("stop", "End a module, until it is started again", moduleAccess.StopModule),
+		moduleAct("restart", "End a module and begin it anew; also one that was given up", moduleAccess.RestartModule),
+		moduleInspect(), modulePack(), moduleKeygen(), moduleSign(), moduleVerify())
 	return cmd
 }
 

@@ -25,6 +25,7 @@ type memoryNode struct {
 	objects  map[string][]string
 	watchers map[chan string]bool // told of a key that changed
 	broken   error                // what every call fails with
+	acts     []string             // on modules
 }
 
 func newNode() *memoryNode {

@@ -36,7 +36,7 @@ const maxRequest = 4 << 20
 //	POST /v1/approve?name=&role=   → Member
 //	POST /v1/revoke?name=          → Member
 //
-// and the routes of swarmRoutes.
+// and the routes of swarmRoutes and moduleRoutes.
 func Handler(n Node, token string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.Status(), nil) })
@@ -109,6 +109,7 @@ func Handler(n Node, token string) http.Handler {
 		reply(w, struct{}{}, n.Resync(r.Context(), q.Get("dataset"), q.Get("peer")))
 	})
 	swarmRoutes(mux, n)
+	moduleRoutes(mux, n)
 	if token == "" {
 		return mux
 	}

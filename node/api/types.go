@@ -51,6 +51,7 @@ type Node interface {
 	// Resync makes a dataset's state that of a connected peer.
 	Resync(ctx context.Context, dataset, peer string) error
 	Swarm
+	Modules
 }
 
 // Snapshot is what a snapshot file says of itself.
