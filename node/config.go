@@ -37,6 +37,7 @@ type Config struct {
 	Limits       Limits // of what peers may take; zero fields mean the defaults
 
 	API           string // host:port, "off", or "" for the default
+	Serve         string // host:port where modules serve the web; "" = under the API alone
 	Observability string // host:port; "" = off
 	Pprof         bool   // serve /debug/pprof there too
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"path/filepath"
 	"time"
 
@@ -31,7 +32,7 @@ func (n *Node) openModules() error {
 	}
 	n.modules = supervisor.New(supervisor.Config{
 		Shelf: n.cfg.Shelf(), World: n.world(), Runtime: n.sandbox, Log: n.log, Signers: n.cfg.Signers,
-		Observe: n.metrics.observer,
+		Observe: n.metrics.observer, Value: n.Get,
 	})
 	return nil
 }
@@ -95,6 +96,9 @@ func (n *Node) followPeers(ctx context.Context) {
 
 // peersEvery is how often the peers are compared with what modules were told.
 const peersEvery = 250 * time.Millisecond
+
+// Web implements api.Modules.
+func (n *Node) Web() http.Handler { return n.modules.Web() }
 
 // Modules implements api.Modules.
 func (n *Node) Modules() ([]api.Module, error) { return n.modules.List() }

@@ -33,6 +33,7 @@ type Node struct {
 	host    *p2p.Host // nil without a network
 	mesh    *mesh
 	api     *api.Listeners // nil if off
+	web     net.Listener   // nil if off
 	observe net.Listener   // nil if off
 	metrics *metrics
 	greeter *greeter // nil without a network, or in an open one
@@ -80,6 +81,11 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 	if cfg.API != "off" {
 		if n.api, err = api.Listen(cfg.Data, cfg.API); err != nil {
 			return nil, err
+		}
+	}
+	if cfg.Serve != "" {
+		if n.web, err = net.Listen("tcp", cfg.Serve); err != nil {
+			return nil, fmt.Errorf("serve: %w: choose another --serve address", err)
 		}
 	}
 	if cfg.Observability != "" {
@@ -146,6 +152,14 @@ func (n *Node) API() string {
 		return ""
 	}
 	return n.api.Endpoint.TCP
+}
+
+// Serving is where modules serve the web; "" if they have no address of their own.
+func (n *Node) Serving() string {
+	if n.web == nil {
+		return ""
+	}
+	return n.web.Addr().String()
 }
 
 // Observability is where metrics are served; "" if they are not.
@@ -226,8 +240,11 @@ func (n *Node) close() error {
 	if n.api != nil {
 		errs = append(errs, n.api.Close())
 	}
-	if n.observe != nil {
-		if err := n.observe.Close(); !errors.Is(err, net.ErrClosed) {
+	for _, l := range []net.Listener{n.web, n.observe} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -257,6 +274,13 @@ func (n *Node) servers() []server {
 		if n.api.Socket != nil {
 			all = append(all, server{"api socket", n.api.Socket, api.Handler(n, "")})
 		}
+	}
+	if n.web != nil {
+		h := n.modules.Web()
+		if a, ok := n.web.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
+			h = supervisor.LocalOnly(h)
+		}
+		all = append(all, server{"web", n.web, h})
 	}
 	if n.observe != nil {
 		all = append(all, server{"observability", n.observe, n.observability()})

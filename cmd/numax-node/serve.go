@@ -127,17 +127,21 @@ type readyEvent struct {
 	PeerID        string   `json:"peer_id"`
 	Addrs         []string `json:"addrs"`
 	API           string   `json:"api"`
+	Serve         string   `json:"serve,omitempty"`
 	Observability string   `json:"observability,omitempty"`
 }
 
 func (n *openedNode) printReady(asJSON bool) error {
-	e := readyEvent{"ready", n.ID(), n.Addrs(), n.API(), n.Observability()}
+	e := readyEvent{"ready", n.ID(), n.Addrs(), n.API(), n.Serving(), n.Observability()}
 	if asJSON {
 		return printJSON(e)
 	}
 	line := "ready " + e.PeerID
 	if e.API != "" {
 		line += " api=" + e.API
+	}
+	if e.Serve != "" {
+		line += " serve=http://" + e.Serve
 	}
 	if e.Observability != "" {
 		line += " observability=" + e.Observability

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/numax-mesh/numax/node"
+	"github.com/numax-mesh/numax/node/module"
 )
 
 // settings are what flags, environment and the TOML file can say; the three
@@ -33,6 +34,8 @@ type settings struct {
 	Offline         bool          `koanf:"offline" toml:"offline"`
 	NoSync          bool          `koanf:"no-sync" toml:"no-sync"`
 	API             string        `koanf:"api" toml:"api"`
+	Serve           string        `koanf:"serve" toml:"serve"`
+	ModuleSigner    []string      `koanf:"module-signer" toml:"module-signer"`
 	Observability   string        `koanf:"observability-listen" toml:"observability-listen"`
 	Pprof           bool          `koanf:"pprof" toml:"pprof"`
 	MaxConnections  int           `koanf:"max-connections" toml:"max-connections"`
@@ -70,6 +73,8 @@ var table = []setting{
 	{"offline", false, "no network: state changes and is kept, and goes to the others the next time"},
 	{"no-sync", false, "no network, and crdt_* calls answer -5"},
 	{"api", "", "`host:port` of the API, or off (default 127.0.0.1:8420 or any free port)"},
+	{"serve", "", "`host:port` where modules serve the web, without a token (default: under the API alone, at /m/NAME/)"},
+	{"module-signer", []string{}, "public `key` (nxpub1…) of whom to trust: keep running modules only that one of them has signed; repeatable"},
 	{"observability-listen", "", "`host:port` for /health, /ready and /metrics (default off)"},
 	{"pprof", false, "serve /debug/pprof on the observability address too"},
 	{"history-age", 7 * 24 * time.Hour, "how long a dataset's log is kept for nodes that come back; later ones get the whole state"},
@@ -315,12 +320,20 @@ func (s *settings) node() (node.Config, error) {
 			return node.Config{}, err
 		}
 	}
+	var signers []module.PublicKey
+	for _, text := range s.ModuleSigner {
+		k, err := module.ParsePublicKey(text)
+		if err != nil {
+			return node.Config{}, usagef("module-signer: %w", err)
+		}
+		signers = append(signers, k)
+	}
 	c := node.Config{
 		Limits:     node.Limits{Connections: s.MaxConnections, Memory: int64(memory), PeerStreams: s.PeerStreams, AddressRate: s.AddressRate},
 		HistoryAge: s.HistoryAge, HistorySize: history,
 		Data: s.Data, Listen: s.Listen, Bootstrap: s.Bootstrap, Network: s.Network, Datasets: s.Dataset,
 		MDNS: !s.NoMDNS, Interface: s.Interface, Reachability: s.Reachability, Offline: s.Offline, NoSync: s.NoSync, API: s.API,
-		Observability: s.Observability, Pprof: s.Pprof, ShutdownTimeout: s.ShutdownTimeout, Version: version,
+		Serve: s.Serve, Signers: signers, Observability: s.Observability, Pprof: s.Pprof, ShutdownTimeout: s.ShutdownTimeout, Version: version,
 	}
 	if err := c.Validate(); err != nil {
 		return c, usageError{err}

@@ -20,6 +20,8 @@ type Modules interface {
 	RestartModule(name string) error
 	// ReloadModule takes the module anew from where it was added from.
 	ReloadModule(ctx context.Context, name string) (Module, error)
+	// Web is what modules serve under /m/NAME/.
+	Web() http.Handler
 }
 
 // Module is what a module is, does and took since the node runs it.
@@ -52,6 +54,7 @@ type Module struct {
 //	POST /v1/modules?source=              a bundle → Module
 //	POST /v1/modules/VERB?name=           VERB is remove, start, stop, restart
 //	POST /v1/modules/reload?name=         → Module
+//	     /m/NAME/…                        what the module serves
 func moduleRoutes(mux *http.ServeMux, n Modules) {
 	mux.HandleFunc("GET /v1/modules", func(w http.ResponseWriter, _ *http.Request) {
 		all, err := n.Modules()
@@ -61,6 +64,7 @@ func moduleRoutes(mux *http.ServeMux, n Modules) {
 		m, err := n.AddModule(r.Context(), r.Body, r.URL.Query().Get("source"))
 		reply(w, m, err)
 	})
+	mux.Handle("/m/", n.Web())
 	mux.HandleFunc("POST /v1/modules/reload", func(w http.ResponseWriter, r *http.Request) {
 		m, err := n.ReloadModule(r.Context(), r.URL.Query().Get("name"))
 		reply(w, m, err)

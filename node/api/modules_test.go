@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ func (m *memoryNode) AddModule(_ context.Context, bundle io.Reader, source strin
 func (m *memoryNode) ReloadModule(_ context.Context, name string) (api.Module, error) {
 	return api.Module{Name: name}, m.act("reload", name)
 }
+func (m *memoryNode) Web() http.Handler               { return http.NotFoundHandler() }
 func (m *memoryNode) RemoveModule(name string) error  { return m.act("remove", name) }
 func (m *memoryNode) StartModule(name string) error   { return m.act("start", name) }
 func (m *memoryNode) StopModule(name string) error    { return m.act("stop", name) }

@@ -65,11 +65,14 @@ func (u *unit) answerItem(v *version, i *item) {
 
 func (u *unit) answerOne(v *version, e *sandbox.Event) error {
 	s, call := u.open(v.pkg, v.code)
+	defer u.forget(s)
+	if a, ok := e.Response.(*answer); ok && !a.begin(s.guest.Settle) {
+		return nil // the client has gone
+	}
 	err := v.code.Answer(u.calling, call, e)
 	if err == nil {
 		err = s.guest.Settle(u.calling)
 	}
-	u.forget(s)
 	u.count(e.Name, err)
 	if err != nil && u.calling.Err() == nil {
 		u.say(fmt.Sprintf("%s failed: %v", e.Name, err))

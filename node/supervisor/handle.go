@@ -2,10 +2,12 @@ package supervisor
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/numax-mesh/numax/sandbox"
 )
+
+// errUnanswered is for events that the module has no handler for.
+var errUnanswered = errors.New("supervisor: the module does not answer this")
 
 // handle tells the instance of an item. An error is that of the instance, which is over then.
 func (u *unit) handle(v *version, i *item) error {
@@ -19,8 +21,11 @@ func (u *unit) handle(v *version, i *item) error {
 		i.finish(nil)
 		return nil
 	case !v.code.Handles(i.event.Name):
-		i.finish(fmt.Errorf("module %s does not export %s", u.name, i.event.Name))
+		i.finish(errUnanswered)
 		return nil
+	}
+	if a, ok := i.event.Response.(*answer); ok && !a.begin(v.session.guest.Settle) {
+		return nil // the client has gone
 	}
 	err := u.call(v, i.event)
 	if err == nil && i.done != nil {

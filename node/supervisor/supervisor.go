@@ -35,6 +35,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Signers are keys one of which must have signed a module; none = modules need no signature.
 	Signers []module.PublicKey
+	// Value reads an object for a page.
+	Value func(dataset, family, key string) (api.Value, error)
 	// Observe returns what counts the nx calls of a module; it may return nil.
 	Observe func(module string) func(call string, took time.Duration)
 }

@@ -61,6 +61,7 @@ type unit struct {
 	denied   map[string]uint64
 	sessions []*session // of the instance, and of one that is to replace it
 	feeds    map[place]*shared
+	lives    int // connections of pages that follow a dataset
 }
 
 // shared is a feed with the number of sessions that want it.
