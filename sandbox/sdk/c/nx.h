@@ -3,12 +3,13 @@
  *
  * No library and no libc are needed:
  *
- *     clang --target=wasm32 -nostdlib -O2 -Wl,--no-entry -Wl,--export=run -o hello.wasm hello.c
+ *     clang --target=wasm32 -mbulk-memory -nostdlib -O2 -Wl,--no-entry -o hello.wasm hello.c
  *
  *     #include "nx.h"
- *     void run(void) { nx_host_log(NX_STR("hello")); }
+ *     NX_EXPORT("run") void run(void) { nx_host_log(NX_STR("hello")); }
  *
- * The guest exports its memory as "memory" (the linker does) and a function run: () -> () or _start: () -> ().
+ * The guest exports its memory as "memory" (the linker does) and a function run: () -> () or _start: () -> (). With
+ * -mbulk-memory copying and clearing need no libc.
  *
  * Byte strings go in as (pointer, length) and need no final NUL. Byte strings come out into a buffer of yours, given as
  * (pointer, capacity); the function then returns their length. Numbers in memory are little-endian, as in the guest.
@@ -50,6 +51,9 @@ extern "C" {
 
 /* A string literal as (pointer, length). */
 #define NX_STR(s) (s), (uint32_t)(sizeof(s) - 1)
+
+/* Exports a function that the node calls: NX_EXPORT("run") void run(void) { ... } */
+#define NX_EXPORT(name) __attribute__((export_name(name)))
 
 #define NX_IMPORT(name) __attribute__((import_module("nx"), import_name(#name))) extern
 
@@ -190,12 +194,13 @@ NX_IMPORT(crdt_rga_values) int32_t nx_crdt_rga_values(const void *key, uint32_t 
 /* Returns 0 once everything this guest wrote so far is on disk. NX_BUSY: try again. Ours: not in the original ABI. */
 NX_IMPORT(commit) int32_t nx_commit(void);
 
-/* The rest is not in the original ABI. A host that does not offer it, or did not grant it, answers NX_DENIED.
+/* ---- Guests that live on ----
  *
- * A guest that exports functions on_change, on_remote_op, on_tick, on_message, on_request, on_peer_connected or
+ * None of this is in the original ABI. A host that does not offer it, or did not grant it, answers NX_DENIED.
+ *
+ * A guest that exports on_change, on_remote_op, on_tick, on_message, on_request, on_peer_connected or
  * on_peer_disconnected, each void (void), lives on and is called, one call at a time; before all init, at an orderly
- * end shutdown. NX_EXPORT("on_tick") void on_tick(void) { ... }                                                      */
-#define NX_EXPORT(name) __attribute__((export_name(name)))
+ * end shutdown. */
 
 /* A field of the call under way ("event", "key", "subject", ...): its length. NX_NOT_FOUND if there is none. */
 NX_IMPORT(event_get) int32_t nx_event_get(const void *name, uint32_t name_len, void *out, uint32_t out_cap);
@@ -240,6 +245,45 @@ NX_IMPORT(http_write) int32_t nx_http_write(const void *data, uint32_t data_len)
 NX_IMPORT(fetch) int32_t nx_fetch(const void *method, uint32_t method_len, const void *url, uint32_t url_len, const void *headers, uint32_t headers_len, const void *body, uint32_t body_len);
 NX_IMPORT(fetch_header) int32_t nx_fetch_header(const void *name, uint32_t name_len, void *out, uint32_t out_cap);
 NX_IMPORT(fetch_read) int32_t nx_fetch_read(void *out, uint32_t out_cap);
+
+/* ---- Answers ---- */
+
+/* The text of a code. */
+static inline const char *nx_error(int32_t code) {
+  if (code >= 0) return "ok";
+  switch (code) {
+    case NX_NOT_FOUND: return "nx: not found";
+    case NX_TOO_SMALL: return "nx: the answer is larger than 1 MiB";
+    case NX_RESERVED: return "nx: keys under __nx/ are reserved";
+    case NX_SYNC_OFF: return "nx: sync is off";
+    case NX_DENIED: return "nx: denied by policy";
+    case NX_QUOTA: return "nx: quota exceeded";
+    case NX_BUSY: return "nx: the host is busy, try again";
+    default: return "nx: invalid argument, or the host failed";
+  }
+}
+
+/* Takes an answer of rows apart: nx_rows r = {out, out + length}, then fields in their order. Nothing is ever read
+ * behind the end: what is not there is 0 and empty. */
+typedef struct {
+  const uint8_t *at, *end;
+} nx_rows;
+
+/* The next *len bytes, in place; *len becomes less when there are fewer. */
+static inline const uint8_t *nx_rows_take(nx_rows *r, uint32_t *len) {
+  const uint8_t *bytes = r->at;
+  if (*len > (uint32_t)(r->end - r->at)) *len = (uint32_t)(r->end - r->at);
+  r->at += *len;
+  return bytes;
+}
+
+/* The next u32. */
+static inline uint32_t nx_rows_u32(nx_rows *r) {
+  uint32_t len = 4, v = 0;
+  const uint8_t *b = nx_rows_take(r, &len);
+  while (len > 0) v = v << 8 | b[--len];
+  return v;
+}
 
 #ifdef __cplusplus
 }
