@@ -16,18 +16,18 @@ REPEATABLE := -trimpath -buildvcs=false
 
 export CGO_ENABLED = 0
 
-SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './examples/*' -not -path './sandbox/sdk/*')
-EMBEDDED := $(shell find node -type f -not -name '*.go')
+SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './examples/*' -not -path './sandbox/sdk/*/*')
 SDK      := $(shell find sandbox/sdk/go -name '*.go' -not -name '*_test.go') sandbox/sdk/go/go.mod
+EMBEDDED := $(shell find node sandbox/sdk -type f -not -name '*.go' -not -path 'sandbox/sdk/go/*')
 GUESTS   := $(foreach main,$(wildcard examples/*/main.go),$(dir $(main))$(notdir $(patsubst %/,%,$(dir $(main)))).wasm)
 MODULES  := . sandbox/sdk/go examples
 RELEASES := linux-amd64 linux-arm64 linux-armv7 darwin-arm64 windows-amd64.exe
 
-.PHONY: help build demo test race sim soak test-net fuzz fmt lint check bench release clean
+.PHONY: help build demo test race sim soak test-net fuzz fmt lint check toolchains bench release clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-8s %s\n' "$$t" "$$d"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  %-10s %s\n' "$$t" "$$d"; done
 
 build: bin/numax-node $(GUESTS) ## bin/numax-node and the guests of examples/
 
@@ -92,6 +92,15 @@ $(eval $(call install,$(STATICCHECK)))
 
 check: ## what CI runs
 	.ci/run
+
+ASSEMBLYSCRIPT := assemblyscript@0.28.20
+toolchains: ## what modules in Rust, AssemblyScript and C are built with; needs Debian, root and npm
+	@command -v apt-get >/dev/null || { echo "toolchains: there is no apt-get here: install clang, lld, a Rust with wasm32-unknown-unknown, and npm's $(ASSEMBLYSCRIPT)" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "toolchains: installing needs root: sudo make toolchains" >&2; exit 1; }
+	apt-get update -qq
+	apt-get install -qq --no-install-recommends clang lld rustc cargo libstd-rust-dev-wasm32
+	@command -v npm >/dev/null || apt-get install -qq --no-install-recommends npm
+	npm install --global --no-fund --no-audit $(ASSEMBLYSCRIPT)
 
 bench: build ## what it can do on this machine; JSON=1: one JSON object a line
 	@bin/numax-node bench $(if $(JSON),--json)

@@ -33,6 +33,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp")) // where nodes of a machine meet
 			env.Setenv("NETWORK", "test-"+filepath.Base(env.WorkDir))
+			if cache, err := os.UserCacheDir(); err == nil {
+				env.Setenv("GOCACHE", filepath.Join(cache, "go-build")) // there is no home to have one in
+			}
 			for name, code := range guests() {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), code, 0o644); err != nil {
 					return err
