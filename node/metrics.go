@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/numax-mesh/numax/node/supervisor"
+
 	"github.com/numax-mesh/numax/p2p"
 )
 
@@ -61,6 +63,17 @@ var (
 	descReached   = desc("peers_reached", "Connected peers, by how they are reached: lan, direct, punched or relayed.", "way")
 	descRTT       = desc("peer_rtt_seconds", "Round-trip time to a peer, averaged over its pings.", "peer")
 	descLag       = desc("peer_lag_ops", "Ops that we have and a peer lacks, as it last said.", "peer", "dataset")
+	descModule    = desc("module_running", "1 while a module runs.", "module", "version", "state")
+	descEvents    = desc("module_calls_total", "Calls of a module's exports.", "module", "export")
+	descFailed    = desc("module_failures_total", "Calls of a module that failed.", "module")
+	descRestarts  = desc("module_restarts_total", "Starts of a module after a failure.", "module")
+	descDenied    = desc("module_denied_total", "Host calls that a module was not granted.", "module", "call")
+	descRefused   = desc("module_refused_writes_total", "Writes of a module over its quota.", "module")
+	descWaiting   = desc("module_mailbox_events", "Events that wait for a module.", "module")
+	descLost      = desc("module_dropped_events_total", "Events that found the module's mailbox full.", "module")
+	descCPU       = desc("module_cpu_seconds_total", "Time a module computed.", "module")
+	descThrottled = desc("module_throttled_seconds_total", "Time a module waited because it had used its share of CPU.", "module")
+	descKeys      = desc("module_storage_bytes", "Bytes of a module's own keys and values.", "module")
 	descHealthy   = desc("writable", "1 while writes reach the disk.")
 )
 
@@ -70,6 +83,7 @@ func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
 		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descStrangers, descReached, descRTT, descLag, descHealthy,
+		descModule, descEvents, descFailed, descRestarts, descDenied, descRefused, descWaiting, descLost, descCPU, descThrottled, descKeys,
 	} {
 		c <- d
 	}
@@ -104,6 +118,7 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 		healthy = 0
 	}
 	gauge(descHealthy, healthy)
+	x.collectModules(c)
 	if x.n.host == nil {
 		return
 	}
@@ -133,6 +148,37 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 		for dataset, lag := range p.Lag {
 			gauge(descLag, float64(lag), p.Peer, dataset)
 		}
+	}
+}
+
+func (x nodeCollector) collectModules(c chan<- prometheus.Metric) {
+	all, err := x.n.Modules()
+	if err != nil {
+		return
+	}
+	for _, m := range all {
+		add := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+			c <- prometheus.MustNewConstMetric(d, t, v, append([]string{m.Name}, labels...)...)
+		}
+		running := 0.0
+		if m.State == string(supervisor.Running) {
+			running = 1
+		}
+		add(descModule, prometheus.GaugeValue, running, m.Version, m.State)
+		for export, n := range m.Calls {
+			add(descEvents, prometheus.CounterValue, float64(n), export)
+		}
+		for call, n := range m.Denied {
+			add(descDenied, prometheus.CounterValue, float64(n), call)
+		}
+		for d, v := range map[*prometheus.Desc]float64{
+			descFailed: float64(m.Failed), descRestarts: float64(m.Restarts), descRefused: float64(m.Refused),
+			descLost: float64(m.Dropped), descCPU: m.CPU, descThrottled: m.Throttled,
+		} {
+			add(d, prometheus.CounterValue, v)
+		}
+		add(descWaiting, prometheus.GaugeValue, float64(m.Waiting))
+		add(descKeys, prometheus.GaugeValue, float64(m.Storage))
 	}
 }
 

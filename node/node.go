@@ -320,6 +320,7 @@ func (n *Node) Status() api.Status {
 		Store: n.state.store.Size(), Datasets: []api.Dataset{},
 		Forks: n.state.replica.Stats().Forks.Load(), Rejected: n.state.replica.Stats().Rejected.Load(),
 	}
+	s.Modules, _ = n.Modules() // what cannot be read is in the log
 	if n.host != nil {
 		for _, p := range n.host.Connected() {
 			if p.Member {

@@ -54,6 +54,13 @@ func printStatus(s api.Status) error {
 	for _, d := range s.Datasets {
 		fmt.Fprintf(w, "dataset\t%s: %s by %s, digest %s\n", d.Name, count(d.Ops, "op"), count(uint64(d.Authors), "author"), d.Digest)
 	}
+	for _, m := range s.Modules {
+		may := "may do nothing but compute"
+		if len(m.Grants) > 0 {
+			may = "may " + strings.Join(m.Grants, "; ")
+		}
+		fmt.Fprintf(w, "module\t%s %s: %s; %s\n", m.Name, m.Version, m.State, may)
+	}
 	if s.Rejected > 0 {
 		fmt.Fprintf(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
 	}

@@ -124,6 +124,7 @@ type Status struct {
 	Addrs    []string  `json:"addrs"`
 	Peers    int       `json:"peers"`
 	Datasets []Dataset `json:"datasets"`
+	Modules  []Module  `json:"modules,omitempty"`
 	Store    int64     `json:"store_bytes"`
 	Failure  string    `json:"failure,omitempty"` // why writes do not reach the disk
 	Forks    uint64    `json:"forks"`

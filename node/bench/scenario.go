@@ -82,6 +82,18 @@ var Scenarios = []Scenario{
 		Help: "one update at a time, until all other nodes show it; with --loss they lose gossip messages",
 	},
 	{
+		Name: "react", Run: react, Takes: "ops", Defaults: Params{Ops: 500},
+		Help: "an update on one node, until a module on another has been called for it and has written something",
+	},
+	{
+		Name: "instances", Run: instances, Takes: "objects", Defaults: Params{Objects: 1000},
+		Help: "--objects idle services on one node: memory; and calls of a function, each with an instance of its own",
+	},
+	{
+		Name: "hostile", Run: hostile, Takes: "duration", Defaults: Params{Duration: 10 * time.Second},
+		Help: "ten modules that take what they can get: what a good module and another node feel of them",
+	},
+	{
 		Name: "chaos", Run: chaos, Takes: "nodes rate duration every",
 		Defaults: Params{Nodes: 3, Rate: 100, Duration: 35 * time.Second, Every: 10 * time.Second},
 		Help:     "nodes under load, one of them a process that is killed and restarted: what is lost, and time until equal",

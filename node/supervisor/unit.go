@@ -177,7 +177,9 @@ func (u *unit) run(ctx context.Context) {
 			u.enter(Waiting, err)
 			if err != nil {
 				u.say(fmt.Sprintf("failed, starts again in %v: %v", wait, err))
-				u.log.Warn("module failed", "err", err, "again", wait)
+				if failures == 0 {
+					u.log.Warn("module failed and is started again: what follows is in its log, numax-node module logs "+u.name, "err", err)
+				}
 			}
 			failures++
 			again = time.After(wait)
