@@ -16,6 +16,7 @@ import (
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/datastore"
+	"github.com/numax-mesh/numax/node/api"
 	"github.com/numax-mesh/numax/node/bus"
 	"github.com/numax-mesh/numax/node/guest"
 	"github.com/numax-mesh/numax/node/module"
@@ -114,6 +115,9 @@ func (w *world) begin() {
 	w.super = New(Config{
 		Shelf: Shelf{filepath.Join(w.dir, "modules")}, World: guest.World{Replica: w.r, Dataset: "default", Net: noNet{}},
 		Runtime: rt, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
+		Value: func(_, family, key string) (api.Value, error) {
+			return api.Value{Family: family, Key: key, Count: fmt.Sprint(w.counted(key))}, nil
+		},
 		Observe: func(string) func(string, time.Duration) { return nil },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -31,7 +31,9 @@ const (
 //
 // Pages of other sites can send nothing here but what a link or an image can.
 func (s *Supervisor) Web() http.Handler {
-	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.serveWeb))
+	clean := http.NewServeMux() // sends a browser from a/../b to b
+	clean.HandleFunc("/", s.serveWeb)
+	return http.NewCrossOriginProtection().Handler(clean)
 }
 
 func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
@@ -89,6 +91,8 @@ func (u *unit) serveWeb(w http.ResponseWriter, r *http.Request, below string) {
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && u.serveFile(w, r, below) {
 		return
 	}
+	// A guest may answer before it has read all that was sent.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	a := &answer{w: w}
 	fields := map[string]string{
 		"method": r.Method, "path": below, "query": r.URL.RawQuery, "host": r.Host, "remote": r.RemoteAddr,
