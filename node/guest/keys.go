@@ -2,6 +2,7 @@ package guest
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/sandbox"
@@ -41,12 +42,12 @@ func (k keys) put(key []byte, size int, write func() error) error {
 	} else if ok {
 		before = len(key) + len(old)
 	}
-	if size > before && k.space.used+int64(size-before) > k.space.limit {
+	if size > before && k.space.used.Load()+int64(size-before) > k.space.limit.Load() {
 		return sandbox.ErrQuota
 	}
 	err := guestError(write())
 	if err == nil {
-		k.space.used += int64(size - before)
+		k.space.used.Add(int64(size - before))
 	}
 	return err
 }
@@ -63,31 +64,22 @@ func (k keys) Scan(prefix, after []byte, visit func(key, value []byte) bool) err
 // Space is how much a module keeps under its keys. It is shared by the module's instances, and safe for concurrent
 // use.
 type Space struct {
-	mu    sync.Mutex // guards the rest, and orders writes with it
-	limit int64
-	used  int64
+	limit, used atomic.Int64
+	mu          sync.Mutex // orders the writes, which change used
 }
 
 // NewSpace counts what a module keeps already.
 func NewSpace(k *replica.Keys) (*Space, error) {
 	s := new(Space)
 	err := k.Scan(nil, nil, func(key, value []byte) bool {
-		s.used += int64(len(key) + len(value))
+		s.used.Add(int64(len(key) + len(value)))
 		return true
 	})
 	return s, err
 }
 
 // SetLimit bounds it; what is there already stays.
-func (s *Space) SetLimit(bytes int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.limit = bytes
-}
+func (s *Space) SetLimit(bytes int64) { s.limit.Store(bytes) }
 
 // Used is how many bytes the module's keys and values have.
-func (s *Space) Used() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.used
-}
+func (s *Space) Used() int64 { return s.used.Load() }

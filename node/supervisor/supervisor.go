@@ -170,10 +170,8 @@ func (s *Supervisor) begin(name string) error {
 	if s.ctx == nil {
 		return errors.Join(ErrNotRunning, u.journal.Close())
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
-	u.end = cancel
 	s.units[name] = u
-	go u.run(ctx)
+	u.begin(s.ctx)
 	return nil
 }
 
@@ -233,6 +231,9 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 		return api.Module{}, ctx.Err()
 	}
 	if err := <-done; err != nil {
+		if s.status(name).State != string(Running) {
+			return api.Module{}, err
+		}
 		return api.Module{}, fmt.Errorf("version %s does not start, %s goes on: %w", p.Manifest.Version, u.status().Version, err)
 	}
 	if err := s.cfg.Shelf.Put(p, source); err != nil {

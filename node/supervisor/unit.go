@@ -45,7 +45,8 @@ type unit struct {
 
 	end  context.CancelFunc
 	done chan struct{}
-	// Contexts of feeds and of calls, which run sets.
+	// Contexts of what begins in this unit: feeds and pages that follow a dataset end with it; a call that is under way
+	// then has shutdownTime to return.
 	feeding, calling context.Context
 
 	mu       sync.Mutex // guards the rest
@@ -120,6 +121,24 @@ func (u *unit) enter(state State, failure error) {
 	}
 }
 
+// begin starts what run does; end ends it.
+func (u *unit) begin(ctx context.Context) {
+	ctx, u.end = context.WithCancel(ctx)
+	var stopCalls context.CancelFunc
+	u.feeding = ctx
+	u.calling, stopCalls = context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		grace := time.NewTimer(shutdownTime)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+		case <-u.done:
+		}
+		stopCalls()
+	})
+	go u.run(ctx)
+}
+
 // run keeps the module running until ctx ends.
 func (u *unit) run(ctx context.Context) {
 	defer close(u.done)
@@ -127,22 +146,6 @@ func (u *unit) run(ctx context.Context) {
 		defer b.Attach(u.hears, u.deliver)()
 	}
 	defer u.box.close()
-	feeds, stopFeeds := context.WithCancel(ctx)
-	defer stopFeeds()
-	u.feeding = feeds
-	// A call that is under way when the unit ends has a moment to return.
-	calls, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopCalls()
-	defer context.AfterFunc(ctx, func() {
-		grace := time.NewTimer(shutdownTime)
-		defer grace.Stop()
-		select {
-		case <-grace.C:
-			stopCalls()
-		case <-calls.Done():
-		}
-	})()
-	u.calling = calls
 	var next *version
 	for failures := 0; ; {
 		began := time.Now()

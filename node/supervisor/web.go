@@ -91,6 +91,10 @@ func (u *unit) serveWeb(w http.ResponseWriter, r *http.Request, below string) {
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && u.serveFile(w, r, below) {
 		return
 	}
+	if state := u.status().State; state == string(GaveUp) || state == string(Finished) {
+		http.Error(w, "the module does not run: it has "+strings.ReplaceAll(state, "gave-up", "failed"), http.StatusServiceUnavailable)
+		return
+	}
 	// A guest may answer before it has read all that was sent.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	a := &answer{w: w}
