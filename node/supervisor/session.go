@@ -37,11 +37,10 @@ type session struct {
 
 // timer fires into the mailbox, and again only when its tick was handled.
 type timer struct {
-	id      uint32
-	t       *time.Timer
-	period  time.Duration
-	due     time.Time
-	pending bool
+	id     uint32
+	t      *time.Timer
+	period time.Duration
+	due    time.Time
 }
 
 // UseDataset implements sandbox.Service.
