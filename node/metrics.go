@@ -30,7 +30,7 @@ func newMetrics(n *Node) *metrics {
 		Name: "numax_guest_calls_total", Help: "Host calls made by guests.",
 	}, []string{"module", "call"})
 	m.guestTime = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "numax_guest_call_seconds_total", Help: "Time spent in host calls.",
+		Name: "numax_guest_call_seconds_total", Help: "Time spent in host calls, of which some are timed.",
 	}, []string{"module", "call"})
 	m.guestRuns = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "numax_guest_runs_total", Help: "Module runs by outcome.",
@@ -182,17 +182,17 @@ func (x nodeCollector) collectModules(c chan<- prometheus.Metric) {
 	}
 }
 
-// observer counts a guest's calls.
-func (m *metrics) observer(module string) func(call string, took time.Duration) {
+// counter counts a guest's calls.
+func (m *metrics) counter(module string) func(call string, calls uint64, took time.Duration) {
 	type pair struct{ calls, time prometheus.Counter }
 	known := make(map[string]pair) // a guest makes one call at a time
-	return func(call string, took time.Duration) {
+	return func(call string, calls uint64, took time.Duration) {
 		p, ok := known[call]
 		if !ok {
 			p = pair{m.guestCalls.WithLabelValues(module, call), m.guestTime.WithLabelValues(module, call)}
 			known[call] = p
 		}
-		p.calls.Inc()
+		p.calls.Add(float64(calls))
 		p.time.Add(took.Seconds())
 	}
 }

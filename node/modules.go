@@ -32,7 +32,7 @@ func (n *Node) openModules() error {
 	}
 	n.modules = supervisor.New(supervisor.Config{
 		Shelf: n.cfg.Shelf(), World: n.world(), Runtime: n.sandbox, Log: n.log, Signers: n.cfg.Signers,
-		Observe: n.metrics.observer, Value: n.Get,
+		Count: n.metrics.counter, Value: n.Get,
 	})
 	return nil
 }

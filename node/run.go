@@ -85,9 +85,6 @@ func (n *Node) guestHost(g Guest) sandbox.Host {
 	h.Emit = func(name string, payload []byte) {
 		n.log.Info("event", "module", g.File, "name", name, "payload", string(payload))
 	}
-	h.Observe = n.metrics.observer(g.File)
-	if count := h.Observe; g.Observe != nil {
-		h.Observe = func(call string, took time.Duration) { count(call, took); g.Observe(call, took) }
-	}
+	h.Count, h.Observe = n.metrics.counter(g.File), g.Observe
 	return h
 }

@@ -91,7 +91,7 @@ var capabilities []byte
 func init() {
 	names := make([]string, len(nxFunctions))
 	for i, f := range nxFunctions {
-		names[i] = f.name
+		f.index, names[i] = i, f.name
 	}
 	slices.Sort(names)
 	capabilities = []byte(strings.Join(names, "\n"))

@@ -127,6 +127,7 @@ func (g *guest) wait(f func()) {
 // spend is called while a guest computes. It makes the guest wait when its module has used more than its share, and
 // when it is others' turn.
 func (g *guest) spend() {
+	g.tell()
 	now := time.Now()
 	if g.cpu != nil {
 		if wait := g.cpu.charge(now, now.Sub(g.since)); wait > 0 {

@@ -21,6 +21,7 @@ type guest struct {
 	host   Host
 	event  *Event // nil = the call is not about one
 	clock
+	tally []tally // by hostFunc.index; nil = not counted
 
 	budget, used uint64  // units; a budget of 0 is none
 	fetched      Fetched // what fetch_read reads; nil = nothing
@@ -35,6 +36,7 @@ func withGuest(ctx context.Context, g *guest) context.Context {
 // hostFunc is one nx function. It is an api.GoModuleFunction: wazero calls it without reflection.
 type hostFunc struct {
 	name            string
+	index           int // in nxFunctions
 	params, results []api.ValueType
 	// One of the three. Most functions need the guest's memory and answer -3 when it exports none.
 	withMemory func(c call, arg args) code
@@ -45,6 +47,36 @@ type hostFunc struct {
 // callsPerTick is how many host calls count as a tick: a guest that does little between them must not compute on the
 // host's side for longer than one that computes itself.
 const callsPerTick = 64
+
+// tally counts the calls of one function since it was last told.
+type tally struct {
+	calls, timed uint64
+	took         time.Duration // of the timed ones
+}
+
+// timedCalls is how many calls go by for one that is timed: to look at the clock twice takes as long as many a call.
+const timedCalls = 16
+
+func (t *tally) time(start time.Time) {
+	t.timed++
+	t.took += time.Since(start)
+}
+
+// tell tells the host what the guest called.
+func (g *guest) tell() {
+	for i := range g.tally {
+		t := &g.tally[i]
+		if t.calls == 0 {
+			continue
+		}
+		took := time.Duration(0)
+		if t.timed > 0 {
+			took = t.took * time.Duration(t.calls) / time.Duration(t.timed)
+		}
+		g.host.Count(nxFunctions[i].name, t.calls, took)
+		*t = tally{}
+	}
+}
 
 // call is one call of a function that needs memory.
 type call struct {
@@ -61,11 +93,18 @@ func (a args) u32(i int) uint32 { return uint32(a[i]) }
 func (f *hostFunc) Call(ctx context.Context, m api.Module, stack []uint64) {
 	g := ctx.Value(guestKey{}).(*guest)
 	g.stopIfEnded()
-	if g.host.Observe != nil {
-		defer func(start time.Time) { g.host.Observe(f.name, time.Since(start)) }(time.Now())
-	}
 	if g.calls++; g.calls%callsPerTick == 0 {
 		g.spend()
+	}
+	if g.tally != nil {
+		t := &g.tally[f.index]
+		t.calls++
+		if g.calls%timedCalls == 0 {
+			defer t.time(time.Now())
+		}
+	}
+	if g.host.Observe != nil {
+		defer func(start time.Time) { g.host.Observe(f.name, time.Since(start)) }(time.Now())
 	}
 	answer := codeInvalid
 	if f.number != nil {

@@ -98,7 +98,10 @@ type Host struct {
 
 	// Calling is told of the context of each call of the guest, before it begins.
 	Calling func(ctx context.Context)
-	// Observe is told how long each nx call took; nil = not timed.
+	// Count is told, after each call of the guest, how often it called each nx function and about how long that took
+	// together, by the calls that were timed: some.
+	Count func(call string, calls uint64, took time.Duration)
+	// Observe is told how long each nx call took. It is for measuring: to look at the clock takes its time too.
 	Observe func(call string, took time.Duration)
 	// Denied is told of every nx call that answered -6.
 	Denied func(call string)

@@ -134,6 +134,7 @@ func (g *guest) during(ctx context.Context, e *Event, f func(context.Context) er
 	g.resume()
 	defer func() {
 		g.pause()
+		g.tell()
 		g.endFetch()
 		g.event = nil
 	}()
@@ -155,6 +156,9 @@ func (m *Module) instantiate(ctx context.Context, c Call) (*Instance, error) {
 	}
 	g := &guest{module: m.name, host: c.Host.withDefaults(m.name), budget: c.Budget}
 	g.turns, g.cpu = m.runtime.turns, c.CPU
+	if g.host.Count != nil {
+		g.tally = make([]tally, len(nxFunctions))
+	}
 	i := &Instance{
 		module: m, guest: g, deadline: c.Deadline, memory: &guestMemory{limit: limit}, calls: make(map[string]api.Function),
 	}

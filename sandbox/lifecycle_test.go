@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -326,6 +327,29 @@ func TestObserve(t *testing.T) {
 	}
 	if want := []string{"host_logtrue"}; !slices.Equal(seen, want) {
 		t.Errorf("observed %q, want %q", seen, want)
+	}
+}
+
+// Every call is counted, whether it is timed or not.
+func TestCount(t *testing.T) {
+	counted := map[string]uint64{}
+	host := sandbox.Host{Count: func(call string, calls uint64, took time.Duration) {
+		counted[call] += calls
+		if took < 0 {
+			t.Errorf("%s took %v", call, took)
+		}
+	}}
+	m := new(sandboxtest.Module)
+	log := m.Import("nx", "host_log", types{i32, i32}, nil)
+	now := m.Import("nx", "time_now", nil, types{i64})
+	m.Memory(1, "memory")
+	code := append(sandboxtest.CallFunc(now), sandboxtest.Drop()...)
+	m.On("run", slices.Concat(slices.Repeat(code, 1000), sandboxtest.SayCode(log, "x"))...)
+	if err := compile(t, m.Bytes()).Run(t.Context(), sandbox.Call{Host: host}); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]uint64{"time_now": 1000, "host_log": 1}; !maps.Equal(counted, want) {
+		t.Errorf("counted %v, want %v", counted, want)
 	}
 }
 

@@ -37,8 +37,8 @@ type Config struct {
 	Signers []module.PublicKey
 	// Value reads an object for a page.
 	Value func(dataset, family, key string) (api.Value, error)
-	// Observe returns what counts the nx calls of a module; it may return nil.
-	Observe func(module string) func(call string, took time.Duration)
+	// Count returns what counts the nx calls of one instance, as sandbox.Host has it; it may return nil.
+	Count func(module string) func(call string, calls uint64, took time.Duration)
 }
 
 // Supervisor runs the modules of a shelf. Its methods may be called concurrently, while Run runs.

@@ -118,7 +118,7 @@ func (w *world) begin() {
 		Value: func(_, family, key string) (api.Value, error) {
 			return api.Value{Family: family, Key: key, Count: fmt.Sprint(w.counted(key))}, nil
 		},
-		Observe: func(string) func(string, time.Duration) { return nil },
+		Count: func(string) func(string, uint64, time.Duration) { return nil },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)

@@ -57,7 +57,7 @@ func (u *unit) open(p *module.Package, code *sandbox.Module) (*session, sandbox.
 	host.Fetch = u.s.fetcher(&m.Grants)
 	host.Log = u.journal.Say
 	host.Emit = func(name string, payload []byte) { u.log.Info("event", "name", name, "payload", string(payload)) }
-	host.Observe = u.s.cfg.Observe(u.name)
+	host.Count = u.s.cfg.Count(u.name)
 	host.Denied = func(call string) {
 		u.mu.Lock()
 		u.denied[call]++
