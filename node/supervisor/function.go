@@ -64,7 +64,7 @@ func (u *unit) answerItem(v *version, i *item) {
 }
 
 func (u *unit) answerOne(v *version, e *sandbox.Event) error {
-	s, call := u.open(v.pkg, v.code)
+	s, call := v.open()
 	defer u.forget(s)
 	if a, ok := e.Response.(*answer); ok && !a.begin(s.guest.Settle) {
 		return nil // the client has gone

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 
 	"github.com/numax-mesh/numax/sandbox"
@@ -27,7 +28,7 @@ func (u *unit) handle(v *version, i *item) error {
 	if a, ok := i.event.Response.(*answer); ok && !a.begin(v.session.guest.Settle) {
 		return nil // the client has gone
 	}
-	err := u.call(v, i.event)
+	err := u.call(u.calling, v, i.event)
 	if err == nil && i.done != nil {
 		err = v.session.guest.Settle(u.calling)
 	}
@@ -46,7 +47,7 @@ func (u *unit) handleChange(v *version, i *item) error {
 		if !v.code.Handles(name) || name == sandbox.OnRemoteOp && !b.left[0].Remote {
 			continue
 		}
-		if err := u.call(v, b.event(name)); err != nil {
+		if err := u.call(u.calling, v, b.event(name)); err != nil {
 			u.box.pushFree(i)
 			return err
 		}
@@ -57,8 +58,8 @@ func (u *unit) handleChange(v *version, i *item) error {
 	return nil
 }
 
-func (u *unit) call(v *version, e *sandbox.Event) error {
-	err := v.instance.Handle(u.calling, e)
+func (u *unit) call(ctx context.Context, v *version, e *sandbox.Event) error {
+	err := v.instance.Handle(ctx, e)
 	u.count(e.Name, err)
 	return err
 }

@@ -15,12 +15,15 @@ func (u *unit) status() api.Module {
 		Name: u.name, Version: m.Version, Kind: string(m.Kind), State: string(u.state), Since: u.since,
 		Restarts: u.restarts, Failure: u.failure,
 		Calls: maps.Clone(u.calls), Failed: u.failed, Denied: maps.Clone(u.denied),
-		Storage: u.use.Space.Used(), Grants: m.Grants.Describe(), Limits: m.Limits.String(),
+		Storage: u.space.Used(), Grants: m.Grants.Describe(), Limits: m.Limits.String(),
 	}
 	s.Waiting, s.Dropped = u.box.figures()
+	if u.cpu == nil {
+		return s // none has run yet
+	}
 	ran, waited := u.cpu.Used()
 	s.CPU, s.Throttled = ran.Seconds(), waited.Seconds()
-	s.Ops, s.Bytes, s.Refused = u.use.Writes.Took()
+	s.Ops, s.Bytes, s.Refused = u.writes.Took()
 	return s
 }
 

@@ -41,6 +41,7 @@ type unit struct {
 	log     *slog.Logger
 	journal *journal
 	box     *mailbox
+	space   *guest.Space
 	reloads chan reload
 
 	end  context.CancelFunc
@@ -51,8 +52,8 @@ type unit struct {
 
 	mu       sync.Mutex // guards the rest
 	pkg      *module.Package
-	use      guest.Use
-	cpu      *sandbox.CPU
+	writes   *guest.Rate  // of the version that runs, or ran last
+	cpu      *sandbox.CPU // the same
 	state    State
 	since    time.Time
 	restarts int
@@ -87,21 +88,20 @@ func (s *Supervisor) newUnit(name string, p *module.Package) (*unit, error) {
 	if u.journal, err = openJournal(s.cfg.Shelf.path(name, logFile)); err != nil {
 		return nil, err
 	}
-	if u.use.Space, err = guest.NewSpace(s.cfg.World.Replica.Keys(name)); err != nil {
+	if u.space, err = guest.NewSpace(s.cfg.World.Replica.Keys(name)); err != nil {
 		return nil, errors.Join(err, u.journal.Close())
 	}
-	u.allow(p)
+	u.space.SetLimit(p.Manifest.Limits.Storage)
 	return u, nil
 }
 
-// allow sets what the module may take. mu is held, or nobody else has u.
-func (u *unit) allow(p *module.Package) {
-	l := p.Manifest.Limits
-	u.pkg = p
-	u.use.Space.SetLimit(l.Storage)
-	u.use.Writes = guest.NewRate(l.Ops, l.Bytes)
-	u.cpu = sandbox.NewCPU(float64(l.CPU) / 100)
-	u.box.setLimit(int(l.Mailbox))
+// take makes a version the one that is wanted, with what it may take.
+func (u *unit) take(v *version) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.pkg, u.writes, u.cpu = v.pkg, v.writes, v.cpu
+	u.space.SetLimit(v.pkg.Manifest.Limits.Storage)
+	u.box.setLimit(int(v.pkg.Manifest.Limits.Mailbox))
 }
 
 func (u *unit) granted() *module.Grants {
@@ -155,6 +155,7 @@ func (u *unit) run(ctx context.Context) {
 			v, err = u.start(u.wanted())
 		}
 		if err == nil {
+			u.take(v)
 			u.enter(Running, nil)
 			v, err = u.serve(ctx, v)
 			v.end()
@@ -187,21 +188,33 @@ func (u *unit) run(ctx context.Context) {
 			failures++
 			again = time.After(wait)
 		}
+		if next = u.rest(ctx, again); next != nil {
+			failures = 0
+		} else if ctx.Err() != nil {
+			u.enter(Stopped, nil)
+			return
+		}
+	}
+}
+
+// rest waits until the module is to start again; for good if again is nil, but for a new version that starts, which it
+// returns.
+func (u *unit) rest(ctx context.Context, again <-chan time.Time) *version {
+	for {
 		select {
 		case <-again:
 			u.mu.Lock()
 			u.restarts++
 			u.mu.Unlock()
+			return nil
 		case r := <-u.reloads:
-			failures = 0
-			next, err = u.start(r.pkg)
-			if err == nil {
-				u.take(next)
-			}
+			v, err := u.start(r.pkg)
 			r.done <- err
+			if err == nil {
+				return v
+			}
 		case <-ctx.Done():
-			u.enter(Stopped, nil)
-			return
+			return nil
 		}
 	}
 }
@@ -228,7 +241,7 @@ func (u *unit) serve(ctx context.Context, v *version) (*version, error) {
 		return u.answer(ctx, v)
 	}
 	if entry := v.code.Entry(); entry != "" {
-		if err := u.enterGuest(v, entry); err != nil {
+		if err := u.enterGuest(ctx, v, entry); err != nil {
 			return v, err
 		}
 	}
@@ -260,11 +273,14 @@ func (u *unit) serve(ctx context.Context, v *version) (*version, error) {
 	}
 }
 
-// enterGuest calls run or _start. A guest that does nothing else takes the time it needs; one that reacts has to
-// return within its deadline.
-func (u *unit) enterGuest(v *version, entry string) error {
-	err := u.call(v, &sandbox.Event{Name: entry})
-	if errors.Is(err, sandbox.ErrEnded) && !v.code.Reacts() {
+// enterGuest calls run or _start. A guest that reacts has to return within its deadline; one that does nothing else
+// takes the time it needs, and is ended with the unit.
+func (u *unit) enterGuest(ctx context.Context, v *version, entry string) error {
+	if v.code.Reacts() {
+		return u.call(u.calling, v, &sandbox.Event{Name: entry})
+	}
+	err := u.call(ctx, v, &sandbox.Event{Name: entry})
+	if errors.Is(err, sandbox.ErrEnded) {
 		return nil
 	}
 	return err

@@ -18,6 +18,8 @@ type version struct {
 	code     *sandbox.Module
 	instance *sandbox.Instance
 	session  *session
+	writes   *guest.Rate
+	cpu      *sandbox.CPU
 }
 
 // start compiles a package and, if it is a service, starts an instance.
@@ -26,14 +28,18 @@ func (u *unit) start(p *module.Package) (_ *version, err error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &version{unit: u, pkg: p, code: code}
+	l := p.Manifest.Limits
+	v := &version{
+		unit: u, pkg: p, code: code,
+		writes: guest.NewRate(l.Ops, l.Bytes), cpu: sandbox.NewCPU(float64(l.CPU) / 100),
+	}
 	defer func() {
 		if err != nil {
 			v.end()
 		}
 	}()
 	var call sandbox.Call
-	v.session, call = u.open(p, code)
+	v.session, call = v.open()
 	if p.Manifest.Kind == module.Service {
 		if v.instance, err = code.Start(u.calling, call); err != nil {
 			return nil, err
@@ -43,11 +49,11 @@ func (u *unit) start(p *module.Package) (_ *version, err error) {
 }
 
 // open makes a session and how an instance that has it is called.
-func (u *unit) open(p *module.Package, code *sandbox.Module) (*session, sandbox.Call) {
-	m := p.Manifest
+func (v *version) open() (*session, sandbox.Call) {
+	u, m := v.unit, v.pkg.Manifest
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	g, host := guest.Host(u.s.cfg.World, u.name, &m.Grants, u.use)
+	g, host := guest.Host(u.s.cfg.World, u.name, &m.Grants, guest.Use{Writes: v.writes, Space: u.space})
 	s := &session{unit: u, guest: g, grants: &m.Grants, dataset: g.First(), timers: make(map[uint32]*timer)}
 	u.sessions = append(u.sessions, s)
 	host.Service = s
@@ -64,10 +70,10 @@ func (u *unit) open(p *module.Package, code *sandbox.Module) (*session, sandbox.
 		u.mu.Unlock()
 	}
 	call := sandbox.Call{
-		Host: host, CPU: u.cpu, Memory: uint64(m.Limits.Memory), Deadline: m.Limits.Deadline,
+		Host: host, CPU: v.cpu, Memory: uint64(m.Limits.Memory), Deadline: m.Limits.Deadline,
 		Args: []string{u.name}, Stdout: u.journal, Stderr: u.journal,
 	}
-	if m.Kind == module.Service && !code.Reacts() {
+	if m.Kind == module.Service && !v.code.Reacts() {
 		call.Deadline = 0 // one call is all its life
 	}
 	return s, call
@@ -133,13 +139,6 @@ func (u *unit) forget(s *session) {
 // shutdownTime is what a guest has for its shutdown.
 const shutdownTime = 5 * time.Second
 
-// take makes a version the one that is wanted.
-func (u *unit) take(v *version) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.pkg = v.pkg
-}
-
 // replace puts a new version in the place of v between two events, with all that waits; v stays if the new one does
 // not start.
 func (u *unit) replace(v *version, r reload) *version {
@@ -154,7 +153,7 @@ func (u *unit) replace(v *version, r reload) *version {
 		return v
 	}
 	if entry := next.code.Entry(); entry != "" && next.instance != nil {
-		if err := u.enterGuest(next, entry); err != nil {
+		if err := u.enterGuest(u.feeding, next, entry); err != nil {
 			next.end()
 			r.done <- err
 			return v
