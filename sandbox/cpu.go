@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,8 +125,8 @@ func (g *guest) wait(f func()) {
 	f()
 }
 
-// spend is called while a guest computes. It makes the guest wait when its module has used more than its share, and
-// when it is others' turn.
+// spend is called while a guest computes. It gives way, and makes the guest wait when its module has used more than its
+// share, and when it is others' turn.
 func (g *guest) spend() {
 	g.tell()
 	now := time.Now()
@@ -133,7 +134,6 @@ func (g *guest) spend() {
 		if wait := g.cpu.charge(now, now.Sub(g.since)); wait > 0 {
 			g.giveTurn()
 			g.rest(wait)
-			now = time.Now()
 		}
 	}
 	if !g.turn.IsZero() && now.Sub(g.turn) > slice && g.turns.waiting.Load() > 0 {
@@ -141,10 +141,10 @@ func (g *guest) spend() {
 	}
 	if g.turn.IsZero() {
 		g.turns.take(g)
-		now = time.Now()
-		g.turn = now
+		g.turn = time.Now()
 	}
-	g.since = now
+	runtime.Gosched()
+	g.since = time.Now() // what passed for others is not the guest's
 }
 
 // rest ends the guest when its call ends before.

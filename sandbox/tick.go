@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"runtime"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -30,7 +29,6 @@ func tick(ctx context.Context, m api.Module, stack []uint64) {
 	}
 	stack[0] = meter.Quantum
 	g.spend()
-	runtime.Gosched()
 }
 
 // stopIfEnded ends the guest when its context has ended.

@@ -167,19 +167,35 @@ func instances(ctx context.Context, dir string, p Params) (Result, error) {
 		return r, err
 	}
 	defer rt.Close(ctx)
-	m, err := rt.Compile(ctx, "empty", wasm.Runs())
+	empty := new(wasm.Module)
+	empty.Memory(1, "memory")
+	empty.On(sandbox.OnTick)
+	m, err := rt.Compile(ctx, "empty", empty.Bytes())
 	if err != nil {
 		return r, err
 	}
+	const calls = 5000
 	var took []time.Duration
-	for range 5000 {
+	for range calls {
 		at := time.Now()
-		if err := m.Run(ctx, sandbox.Call{CPU: sandbox.NewCPU(1)}); err != nil {
+		if err := m.Answer(ctx, sandbox.Call{CPU: sandbox.NewCPU(1)}, &sandbox.Event{Name: sandbox.OnTick}); err != nil {
 			return r, err
 		}
 		took = append(took, time.Since(at))
 	}
 	r.latency("call of a function", took)
+	i, err := m.Start(ctx, sandbox.Call{CPU: sandbox.NewCPU(1)})
+	if err != nil {
+		return r, err
+	}
+	defer i.Close(ctx)
+	began := time.Now()
+	for range calls {
+		if err := i.Handle(ctx, &sandbox.Event{Name: sandbox.OnTick}); err != nil {
+			return r, err
+		}
+	}
+	r.of("calls of an instance that is there", PerSecond, calls/time.Since(began).Seconds(), 1/percentile(took, .5).Seconds())
 	return r, nil
 }
 
@@ -240,7 +256,9 @@ func hostile(ctx context.Context, dir string, p Params) (Result, error) {
 		}
 		a := newAsker(ctx, nodes[0], nodes[1])
 		defer a.stop()
-		if err := a.probe(ctx, &r, "quiet: ", p.Duration/2); err != nil {
+		began := time.Now()
+		quiet, err := a.probe(ctx, &r, "quiet: ", p.Duration/2)
+		if err != nil {
 			return err
 		}
 		before := ownResidentBytes()
@@ -253,9 +271,12 @@ func hostile(ctx context.Context, dir string, p Params) (Result, error) {
 			})
 		}
 		defer installs.Wait()
-		if err := a.probe(ctx, &r, "beside hostiles: ", p.Duration); err != nil {
+		beside, err := a.probe(ctx, &r, "beside hostiles: ", p.Duration)
+		if err != nil {
 			return err
 		}
+		r.work(a.asked, time.Since(began))
+		r.of("p99 of a reaction on a quiet node", Nanoseconds, float64(quiet), float64(beside))
 		r.bytes("memory more than before them", max(0, ownResidentBytes()-before))
 		all, err := nodes[1].Modules()
 		if err != nil {
@@ -271,14 +292,14 @@ func hostile(ctx context.Context, dir string, p Params) (Result, error) {
 	return r, err
 }
 
-// probe asks, and calls the module over the web, for a time.
-func (a *asker) probe(ctx context.Context, r *Result, when string, d time.Duration) error {
+// probe asks, and calls the module over the web, for a time. It returns the p99 of the reactions.
+func (a *asker) probe(ctx context.Context, r *Result, when string, d time.Duration) (time.Duration, error) {
 	var reacted, called []time.Duration
 	web := a.to.Web()
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		t, err := a.ask(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		reacted = append(reacted, t)
 		answer := httptest.NewRecorder()
@@ -286,10 +307,10 @@ func (a *asker) probe(ctx context.Context, r *Result, when string, d time.Durati
 		web.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, "/m/mirror/", nil))
 		called = append(called, time.Since(at))
 		if answer.Code != http.StatusOK {
-			return fmt.Errorf("the good module answered %d", answer.Code)
+			return 0, fmt.Errorf("the good module answered %d", answer.Code)
 		}
 	}
 	r.latency(when+"reaction to another node", reacted)
 	r.latency(when+"call of a module", called)
-	return nil
+	return percentile(reacted, .99), nil
 }
