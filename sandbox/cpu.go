@@ -99,6 +99,18 @@ type clock struct {
 	calls int       // of host functions
 }
 
+// enter is resume for a call that begins: if its module has used more than its share it waits first, so that many
+// short calls get no more than a long one.
+func (g *guest) enter() error {
+	if g.cpu != nil {
+		if wait := g.cpu.charge(time.Now(), 0); wait > 0 && !g.sleeps(wait) {
+			return errStopped
+		}
+	}
+	g.resume()
+	return nil
+}
+
 // resume begins to count.
 func (g *guest) resume() { g.since = time.Now() }
 
@@ -149,11 +161,19 @@ func (g *guest) spend() {
 
 // rest ends the guest when its call ends before.
 func (g *guest) rest(d time.Duration) {
+	if !g.sleeps(d) {
+		panic(errStopped)
+	}
+}
+
+// sleeps is false when the call ends before.
+func (g *guest) sleeps(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
 	case <-g.ctx.Done():
-		panic(errStopped)
+		return false
 	}
 }

@@ -131,7 +131,9 @@ func (g *guest) during(ctx context.Context, e *Event, f func(context.Context) er
 	if g.host.Calling != nil {
 		g.host.Calling(ctx)
 	}
-	g.resume()
+	if err := g.enter(); err != nil {
+		return err
+	}
 	defer func() {
 		g.pause()
 		g.tell()

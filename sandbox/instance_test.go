@@ -137,6 +137,25 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// Many short calls, which never tick, get no more of a core than one long call.
+func TestShortCallsShare(t *testing.T) {
+	work := slices.Repeat([]byte{0x41, 1, 0x1a}, 10_000) // below a quantum
+	m := new(sandboxtest.Module)
+	m.On(sandbox.OnTick, work...)
+	cpu := sandbox.NewCPU(0.1)
+	i := start(t, compile(t, m.Bytes()), sandbox.Call{CPU: cpu})
+	end := time.Now().Add(400 * time.Millisecond)
+	for time.Now().Before(end) {
+		if err := tick(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, waited := cpu.Used(); waited == 0 {
+		ran, _ := cpu.Used()
+		t.Errorf("calls ran %v of 400ms with a tenth of a core, and never waited", ran)
+	}
+}
+
 // Guests that compute share their part of the machine: a share of a core is kept to within what a burst allows, and
 // nobody of those who wait for a turn starves.
 func TestShares(t *testing.T) {

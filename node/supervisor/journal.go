@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,8 +61,15 @@ func (j *journal) Say(line string) {
 	j.say(line)
 }
 
-func (j *journal) say(line string) {
+func (j *journal) say(text string) {
 	now := time.Now()
+	for line := range strings.Lines(text) {
+		j.line(now, strings.TrimRight(line, "\r\n"))
+	}
+}
+
+// line writes a line, unless there were too many in this second.
+func (j *journal) line(now time.Time, line string) {
 	if s := now.Unix(); s != j.second {
 		if left := j.left; left > 0 {
 			j.left = 0
@@ -73,9 +81,7 @@ func (j *journal) say(line string) {
 		j.left++
 		return
 	}
-	for text := range strings.Lines(line) {
-		j.write(now, strings.TrimRight(text, "\r\n"))
-	}
+	j.write(now, line)
 }
 
 func (j *journal) write(now time.Time, line string) {
@@ -100,15 +106,25 @@ func (j *journal) write(now time.Time, line string) {
 func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.part = append(j.part, p...)
-	for {
-		line, rest, ok := strings.Cut(string(j.part), "\n")
-		if !ok && len(line) < maxLine {
-			return len(p), nil
+	now := time.Now()
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n')
+		whole := end >= 0
+		if !whole {
+			end = len(rest)
 		}
-		j.say(line)
-		j.part = append(j.part[:0], rest...)
+		end = min(end, maxLine-len(j.part))
+		j.part = append(j.part, rest[:end]...)
+		rest = rest[end:]
+		if whole && len(rest) > 0 && rest[0] == '\n' {
+			rest = rest[1:]
+		} else if len(j.part) < maxLine {
+			break // the line goes on
+		}
+		j.line(now, string(j.part))
+		j.part = j.part[:0]
 	}
+	return len(p), nil
 }
 
 // Close closes the file.

@@ -62,7 +62,7 @@ func (v *version) open() (*session, sandbox.Call) {
 	}
 	host.Fetch = u.s.fetcher(&m.Grants)
 	host.Log = u.journal.Say
-	host.Emit = func(name string, payload []byte) { u.log.Info("event", "name", name, "payload", string(payload)) }
+	host.Emit = func(name string, payload []byte) { u.journal.Say("[event] " + name + " " + string(payload)) }
 	host.Count = u.s.cfg.Count(u.name)
 	host.Denied = func(call string) {
 		u.mu.Lock()

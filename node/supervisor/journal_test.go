@@ -1,0 +1,97 @@
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func readJournal(t *testing.T, path string) []string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(b)) {
+		_, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		lines = append(lines, text)
+	}
+	return lines
+}
+
+// What is printed in pieces is logged in lines, without what would move a terminal's cursor.
+func TestJournalLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, piece := range []string{"a", "b\nc\n\nd", "e\x1b[2J\n", strings.Repeat("x", maxLine+1), "\nrest"} {
+		if n, err := j.Write([]byte(piece)); n != len(piece) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	j.Say("two\nlines")
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"ab", "c", "", "de�[2J", strings.Repeat("x", maxLine), "x", "two", "lines", "rest"}
+	if got := readJournal(t, path); strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("%q", got)
+	}
+}
+
+// However much a guest says, at once or in one call, the log takes so much of it and says what it left out.
+func TestJournalIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	newlines := bytes.Repeat([]byte("\n"), 1<<20)
+	for range 20 {
+		if _, err := j.Write(newlines); err != nil {
+			t.Fatal(err)
+		}
+		j.Say(string(newlines[:8<<10]))
+	}
+	seconds := int(time.Since(began).Seconds()) + 2
+	j.second = 0 // another second
+	j.Say("after")
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lines := readJournal(t, path)
+	if len(lines) > seconds*(maxLogLines+1) {
+		t.Errorf("%d lines in %d seconds", len(lines), seconds)
+	}
+	if !strings.Contains(lines[len(lines)-2], "left out") || lines[len(lines)-1] != "after" {
+		t.Errorf("ends with %q", lines[len(lines)-2:])
+	}
+}
+
+// The log is kept in two files, of which the older goes.
+func TestJournalTurns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 * maxLog / maxLine {
+		j.second = 0
+		j.Say(strings.Repeat("x", maxLine))
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{path, path + ".1"} {
+		if info, err := os.Stat(p); err != nil || info.Size() > maxLog+2*maxLine {
+			t.Errorf("%s: %v, %v", p, info, err)
+		}
+	}
+}
