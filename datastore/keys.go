@@ -18,6 +18,7 @@ import "encoding/binary"
 //	u<dataset 16>                              → upkeep: the marks of log cutting and collection
 //	r<dataset 16>…                             → remembered intents of the replica
 //	m<esc(module)><key>                        → value of a module's db_* key
+//	b<node 32><stamp 8>                        → message on its way to a node
 //	/…                                         go-datastore keys (libp2p)
 //
 // Integers in keys are big-endian, so that LevelDB's order is numeric order.
@@ -43,6 +44,7 @@ const (
 	tableUpkeep   = 'u'
 	tableIntent   = 'r'
 	tableModule   = 'm'
+	tableOutbox   = 'b'
 	datasetIDSize = 16
 )
 
@@ -152,6 +154,23 @@ func ModulePrefix(module string) []byte {
 func SplitModuleKey(b []byte) (module string, key []byte, ok bool) {
 	m, key, ok := cutEscaped(b)
 	return string(m), key, ok
+}
+
+// OutboxPrefix is the prefix of all OutboxKeys.
+func OutboxPrefix() []byte { return []byte{tableOutbox} }
+
+// OutboxKey is the row of a message to a node, which is named by its public key.
+func OutboxKey(node [32]byte, stamp uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(OutboxPrefix(), node[:]...), stamp)
+}
+
+// SplitOutboxKey takes an OutboxKey apart.
+func SplitOutboxKey(row []byte) (node [32]byte, stamp uint64, ok bool) {
+	if len(row) != 1+len(node)+8 || row[0] != tableOutbox {
+		return node, 0, false
+	}
+	copy(node[:], row[1:])
+	return node, binary.BigEndian.Uint64(row[1+len(node):]), true
 }
 
 func appendEscaped(dst, key []byte) []byte {

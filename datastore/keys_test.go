@@ -38,6 +38,24 @@ func TestObjectKeys(t *testing.T) {
 	})
 }
 
+func TestOutboxKeys(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var node [32]byte
+		node[0], node[31] = rapid.Byte().Draw(t, "first"), rapid.Byte().Draw(t, "last")
+		a, b := rapid.Uint64().Draw(t, "a"), rapid.Uint64().Draw(t, "b")
+		row := datastore.OutboxKey(node, a)
+		if n, stamp, ok := datastore.SplitOutboxKey(row); !ok || n != node || stamp != a {
+			t.Fatalf("split %x: %x %d %t, want %x %d", row, n, stamp, ok, node, a)
+		}
+		if bytes.Compare(row, datastore.OutboxKey(node, b)) < 0 != (a < b) {
+			t.Fatalf("rows of %d and %d are not in that order", a, b)
+		}
+		if _, _, ok := datastore.SplitOutboxKey(row[1:]); ok {
+			t.Fatal("a torn key was taken")
+		}
+	})
+}
+
 func TestAfter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		prefix, key := keyBytes.Draw(t, "prefix"), keyBytes.Draw(t, "key")
