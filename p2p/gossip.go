@@ -21,7 +21,7 @@ const (
 	outboundQueue   = 4096
 	validationQueue = 4096
 	deliveryQueue   = 4096
-	maxMessage      = 64 << 10
+	maxMessage      = 72 << 10 // a module's message of 64 KiB with what goes around it
 
 	// seenTTL is how long a message is known as seen. What comes later than
 	// that is known to whoever takes it; and what is remembered of each message,
