@@ -60,6 +60,7 @@ var rooms = []room{
 	{name: "node/api"},
 	{name: "node/scaffold", ours: list("node/module", "sandbox/sdk"), never: list("net", "net/http")},
 	{name: "node/member", third: list(hashes, ciphers), never: list("net", "net/http")},
+	{name: "node/bus", ours: list("datastore", "sandbox"), never: list("net", "net/http")},
 	{name: "node/module", third: list(hashes, "github.com/pelletier/go-toml/..."), never: list("net", "net/http", "sync", "context")},
 	{name: "node/bus"},
 	{name: "node/guest", ours: list("crdt", "crdt/replica", "sandbox", "node/module"), never: list("net", "net/http")},

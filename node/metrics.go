@@ -74,6 +74,8 @@ var (
 	descCPU       = desc("module_cpu_seconds_total", "Time a module computed.", "module")
 	descThrottled = desc("module_throttled_seconds_total", "Time a module waited because it had used its share of CPU.", "module")
 	descKeys      = desc("module_storage_bytes", "Bytes of a module's own keys and values.", "module")
+	descOutbox    = desc("messages_waiting", "Messages that were sent and have not been taken yet.")
+	descUnheard   = desc("messages_lost_total", "Messages kept from a subscriber by a full mailbox, or by a rate.")
 	descHealthy   = desc("writable", "1 while writes reach the disk.")
 )
 
@@ -84,6 +86,7 @@ func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
 		descOps, descEntries, descCommits, descBytes, descNetwork, descRepairs,
 		descRepaired, descRejected, descForks, descJoined, descBuried, descDropped, descStore, descPeers, descStrangers, descReached, descRTT, descLag, descHealthy,
 		descModule, descEvents, descFailed, descRestarts, descDenied, descRefused, descWaiting, descLost, descCPU, descThrottled, descKeys,
+		descOutbox, descUnheard,
 	} {
 		c <- d
 	}
@@ -113,6 +116,9 @@ func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 	count(descJoined, s.StatesJoined.Load())
 	count(descBuried, s.TombstonesDropped.Load())
 	gauge(descStore, float64(x.n.state.store.Size()))
+	messages := x.n.bus.Stats()
+	gauge(descOutbox, float64(messages.Waiting))
+	count(descUnheard, messages.Lost)
 	healthy := 1.0
 	if x.n.state.replica.Failure() != nil {
 		healthy = 0

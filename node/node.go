@@ -16,6 +16,7 @@ import (
 
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/node/api"
+	"github.com/numax-mesh/numax/node/bus"
 	"github.com/numax-mesh/numax/node/supervisor"
 	"github.com/numax-mesh/numax/p2p"
 	"github.com/numax-mesh/numax/sandbox"
@@ -32,6 +33,8 @@ type Node struct {
 	state   *state
 	host    *p2p.Host // nil without a network
 	mesh    *mesh
+	bus     *bus.Bus
+	wire    *wire          // of the bus; unused without a network
 	api     *api.Listeners // nil if off
 	web     net.Listener   // nil if off
 	observe net.Listener   // nil if off
@@ -70,6 +73,9 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 	n.cfg = cfg
 	n.Data, n.Lists = &Data{n.state.replica, n.state.book, cfg.Network}, newLists(&cfg)
 	n.metrics = newMetrics(n)
+	if n.bus, n.wire, err = openBus(n.state, cfg.networked(), log); err != nil {
+		return nil, err
+	}
 	if cfg.networked() {
 		if err := n.openHost(); err != nil {
 			return nil, err
@@ -124,7 +130,7 @@ func (n *Node) openHost() error {
 	if n.book != nil {
 		n.greeter = newGreeter(n.book, host, n.log)
 	}
-	return n.mesh.start(n.state.network, n.state.replica)
+	return errors.Join(n.mesh.start(n.state.network, n.state.replica), n.wire.join(n.bus, n.state, host))
 }
 
 // ID is the node's peer ID.
@@ -187,6 +193,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.host != nil {
 		hostRun.Go(func() { _ = n.host.Run(network) })
 	}
+	hostRun.Go(func() { _ = n.bus.Run(network) })
 	if n.greeter != nil {
 		hostRun.Go(func() { n.greeter.run(network) })
 		hostRun.Go(func() { n.followRoster(network) })

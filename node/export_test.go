@@ -1,0 +1,12 @@
+package node
+
+import (
+	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/bus"
+)
+
+// Bus is what modules talk by.
+func (n *Node) Bus() *bus.Bus { return n.bus }
+
+// NetworkID is the id of the node's network.
+func (n *Node) NetworkID() replica.NetworkID { return n.state.network }
