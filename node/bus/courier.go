@@ -14,15 +14,24 @@ import (
 // flightWindow is how many letters to one node wait for their verdict; the others wait here.
 const flightWindow = 128
 
-// way takes letters to a node. Verdicts come on a channel with room for all that fly.
+// A node that was killed stays connected for half a minute, and a slow subscriber is silent too: while letters fly, the
+// other side is asked every askEvery, and the way is broken if it says nothing for silentAfter.
+const (
+	askEvery    = 2 * time.Second
+	silentAfter = 3 * askEvery
+)
+
+// way takes letters to a node. Verdicts come on a channel with room for all that fly and all that is asked. What
+// answers ask has stamp 0.
 type way interface {
 	send(stamp uint64, content []byte) error
+	ask() error
 	flush() error
 }
 
 // carry sends what is due until nothing is, or the way breaks.
 func (b *Bus) carry(ctx context.Context, to Key, l *line) error {
-	verdicts := make(chan verdict, flightWindow)
+	verdicts := make(chan verdict, flightWindow+silentAfter/askEvery+1)
 	broken := make(chan error, 1)
 	var w way
 	if to == b.self {
@@ -49,6 +58,7 @@ func (b *Bus) carry(ctx context.Context, to Key, l *line) error {
 //	 └── new letters, and those put off
 func (b *Bus) round(ctx context.Context, to Key, l *line, w way, verdicts <-chan verdict, broken <-chan error) error {
 	flying := make(map[uint64]bool)
+	heard, asked := time.Now(), time.Now()
 	for {
 		list, next := b.outbox.due(to, time.Now(), flightWindow-len(flying))
 		for _, x := range list {
@@ -67,12 +77,13 @@ func (b *Bus) round(ctx context.Context, to Key, l *line, w way, verdicts <-chan
 		if len(flying) == 0 {
 			return nil // the postman knows when the next is due
 		}
-		if next.IsZero() || len(flying) == flightWindow {
-			next = time.Now().Add(maxRetry) // a verdict comes first
+		if ask := time.Now().Add(askEvery); next.IsZero() || len(flying) == flightWindow || ask.Before(next) {
+			next = ask
 		}
 		due := time.NewTimer(time.Until(next))
 		select {
 		case v := <-verdicts:
+			heard = time.Now()
 			got := []verdict{v}
 			for range len(verdicts) {
 				got = append(got, <-verdicts)
@@ -92,6 +103,14 @@ func (b *Bus) round(ctx context.Context, to Key, l *line, w way, verdicts <-chan
 			return ctx.Err()
 		}
 		due.Stop()
+		if now := time.Now(); now.Sub(heard) >= askEvery && now.Sub(asked) >= askEvery {
+			if asked = now; now.Sub(heard) >= silentAfter {
+				return errSilent
+			}
+			if err := w.ask(); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -103,9 +122,17 @@ func (l *long) send(stamp uint64, content []byte) error {
 	return err
 }
 
+func (l *long) ask() error {
+	_, err := l.w.Write(appendItem(nil, itemAsk, 0, nil))
+	return err
+}
+
 func (l *long) flush() error { return l.w.Flush() }
 
-var errVerdict = errors.New("bus: a verdict on nothing")
+var (
+	errVerdict = errors.New("bus: a verdict on nothing")
+	errSilent  = errors.New("bus: the other side says nothing")
+)
 
 // readVerdicts reads until the stream ends.
 func readVerdicts(r io.Reader, to chan<- verdict) error {
@@ -141,6 +168,15 @@ func (s *short) send(stamp uint64, content []byte) error {
 		default: // of a courier that is gone
 		}
 	})
+	return nil
+}
+
+// ask answers itself.
+func (s *short) ask() error {
+	select {
+	case s.verdicts <- verdict{0, true}:
+	default:
+	}
 	return nil
 }
 

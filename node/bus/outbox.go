@@ -274,8 +274,9 @@ func (o *outbox) begin(to Key, now time.Time) (l *line, next time.Time) {
 	if l == nil || l.busy || len(l.letters) == 0 {
 		return nil, time.Time{}
 	}
+	next = l.letters[0].next
 	for _, x := range l.letters {
-		if next.IsZero() || x.next.Before(next) {
+		if x.next.Before(next) {
 			next = x.next
 		}
 	}

@@ -18,12 +18,14 @@ import (
 //	item    := length 4 ‖ kind 1 ‖ stamp 8 ‖ rest         length of what follows it
 //	             send:   rest is content (see frame), stamp names it
 //	             answer: rest is the payload, stamp is the question's
+//	             ask:    no rest, stamp 0: whether anybody is there
 //	verdict := stamp 8 ‖ 1 taken | 0 not now              the other way, one for each item, in any order
 //
 // An item that is not well-formed ends the stream.
 const (
 	itemSend   = 1
 	itemAnswer = 2
+	itemAsk    = 3
 
 	itemHead    = 1 + 8
 	maxItem     = itemHead + maxContent
@@ -168,6 +170,8 @@ func (b *Bus) serve(ctx context.Context, id string, from Key, s io.Reader, out c
 				return fmt.Errorf("%w answer of %d bytes", errMalformed, len(i.rest))
 			}
 			b.answered(i.stamp, i.rest)
+			say(true)
+		case itemAsk:
 			say(true)
 		case itemSend:
 			subject, payload, err := parseContent(i.rest)
