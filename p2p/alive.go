@@ -68,7 +68,9 @@ const supersededAfter = time.Second
 
 // dropSuperseded closes what a peer left open that connects again: it only does
 // so when it has no connection, so it crashed, or lost its network, and the old
-// ones are dead. Else a few restarts in a row would use up its share of ours.
+// ones are dead, also those that we opened: one side would go on talking to them
+// for half a minute, and not to the peer. A few restarts in a row would use up its
+// share of ours, too. What we have through a relay is left to the upgrade.
 func (h *Host) dropSuperseded(_ network.Network, c network.Conn) {
 	if c.Stat().Direction != network.DirInbound || relayed(c.RemoteMultiaddr()) || !h.begin() {
 		return
@@ -76,7 +78,8 @@ func (h *Host) dropSuperseded(_ network.Network, c network.Conn) {
 	go func() { // closing one reports to whoever is told of this one
 		defer h.wg.Done()
 		for _, old := range h.host.Network().ConnsToPeer(c.RemotePeer()) {
-			if old.Stat().Direction == network.DirInbound && c.Stat().Opened.Sub(old.Stat().Opened) > supersededAfter {
+			ours := old.Stat().Direction == network.DirOutbound && relayed(old.RemoteMultiaddr())
+			if !ours && c.Stat().Opened.Sub(old.Stat().Opened) > supersededAfter {
 				_ = old.Close()
 			}
 		}
