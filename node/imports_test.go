@@ -62,7 +62,6 @@ var rooms = []room{
 	{name: "node/member", third: list(hashes, ciphers), never: list("net", "net/http")},
 	{name: "node/bus", ours: list("datastore", "sandbox"), never: list("net", "net/http")},
 	{name: "node/module", third: list(hashes, "github.com/pelletier/go-toml/..."), never: list("net", "net/http", "sync", "context")},
-	{name: "node/bus"},
 	{name: "node/guest", ours: list("crdt", "crdt/replica", "sandbox", "node/module"), never: list("net", "net/http")},
 	{name: "node/supervisor", ours: list("crdt", "crdt/replica", "sandbox", "node/api", "node/bus", "node/guest", "node/module")},
 	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
