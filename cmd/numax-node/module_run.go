@@ -94,7 +94,7 @@ func (o offlineModules) ReloadModule(ctx context.Context, name string) (api.Modu
 	if err != nil {
 		return api.Module{}, err
 	}
-	b, err := packed(source)
+	_, b, err := packed(source)
 	if err != nil {
 		return api.Module{}, err
 	}
@@ -117,18 +117,18 @@ func (o offlineModules) RestartModule(context.Context, string) error {
 	return fmt.Errorf("module restart: %w: its modules begin anew when it starts", api.ErrNotRunning)
 }
 
-// packed is the bundle of what lies at a path.
-func packed(path string) (io.Reader, error) {
+// packed is what lies at a path, and its bundle.
+func packed(path string) (*module.Package, io.Reader, error) {
 	p, err := module.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if p.Manifest == nil {
-		return nil, fmt.Errorf("%s has no %s, which says what a module may do: write one (numax-node new makes one), or call it once with numax-node run",
+		return nil, nil, fmt.Errorf("%s has no %s, which says what a module may do: write one (numax-node new makes one), or call it once with numax-node run",
 			path, module.ManifestName)
 	}
 	b, err := p.Bundle()
-	return bytes.NewReader(b), err
+	return p, bytes.NewReader(b), err
 }
 
 // onNode adds the flags that say which node.
@@ -147,11 +147,11 @@ func moduleAdd() *cobra.Command {
 	return onNode(&cobra.Command{
 		Use: "add PATH", Short: "Keep a module and run it, in place of an earlier version of its name",
 		Long: "Keep a module and run it. A version that runs already goes on until the new one has started, and goes on if that\n" +
-			"does not start; what waits in its mailbox is for the new one. What the module may do is printed.",
+			"does not start; what waits in its mailbox is for the new one. What the module may do is printed first.",
 		Example: "  numax-node module add ./sensor\n  numax-node module add sensor.nxm --data ./numax-data",
 		Args:    exactly(1, "PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := packed(args[0])
+			p, b, err := packed(args[0])
 			if err != nil {
 				return err
 			}
@@ -162,6 +162,13 @@ func moduleAdd() *cobra.Command {
 			a, _, err := openModules(cmd)
 			if err != nil {
 				return err
+			}
+			if !wantsJSON(cmd) { // before it runs
+				fmt.Printf("%s %s (%s)\n", p.Manifest.Name, p.Manifest.Version, p.Manifest.Kind)
+				for _, g := range p.Manifest.Grants.Describe() {
+					fmt.Printf("  may %s\n", g)
+				}
+				fmt.Printf("  limits: %s\n", p.Manifest.Limits)
 			}
 			m, err := a.AddModule(cmd.Context(), b, source)
 			if err != nil {
@@ -197,14 +204,10 @@ func showModule(cmd *cobra.Command, m api.Module) error {
 	}
 	state := m.State
 	if state == "no node" {
-		state = "will run when a node starts here"
+		state = "runs when a node starts here"
 	}
-	fmt.Printf("%s %s (%s): %s\n", m.Name, m.Version, m.Kind, state)
-	for _, g := range m.Grants {
-		fmt.Printf("  may %s\n", g)
-	}
-	fmt.Printf("  limits: %s\n", m.Limits)
-	return nil
+	_, err := fmt.Printf("%s %s: %s\n", m.Name, m.Version, state)
+	return err
 }
 
 func moduleLs() *cobra.Command {
