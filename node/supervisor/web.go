@@ -21,6 +21,7 @@ import (
 const (
 	maxRequestBody = 16 << 20 // bytes; reading on is an error
 	maxAnswer      = 64 << 20 // bytes; writing on is an error
+	maxUnread      = 64 << 10 // bytes of a request that are read though the guest did not; above, the connection ends
 )
 
 // Web is the part of the node that web browsers see:
@@ -122,6 +123,8 @@ func (u *unit) serveWeb(w http.ResponseWriter, r *http.Request, below string) {
 		}
 	}
 	a.finish(err)
+	// What it left unread, or the connection would end under the client's next request.
+	_, _ = io.CopyN(io.Discard, r.Body, maxUnread)
 }
 
 // serveFile serves a file of the module's bundle, if there is one of that path.

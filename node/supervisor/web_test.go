@@ -162,6 +162,18 @@ func TestWebFull(t *testing.T) {
 }
 
 // A page follows what the module may read, and nothing else.
+// A guest that reads less than was sent, and answers, leaves a connection that serves the next request.
+func TestWebUnread(t *testing.T) {
+	w := newWorld(t)
+	w.addSite("site", "", site(), nil)
+	url := w.serve().URL + "/m/site/x"
+	for range 50 {
+		if status, got, _ := ask(t, "POST", url, strings.Repeat("b", 2000)); status != 201 || got != "/x"+strings.Repeat("b", 1024) {
+			t.Fatalf("got %d %q", status, got)
+		}
+	}
+}
+
 func TestLive(t *testing.T) {
 	w := newWorld(t)
 	w.inc("a/1")
