@@ -37,7 +37,7 @@ func (g *Grants) Describe() []string {
 	for _, b := range []struct {
 		what string
 		may  bool
-	}{{"randomness", g.Random}, {"the time", g.Time}, {"see who is connected", g.Peers}} {
+	}{{"draw random numbers", g.Random}, {"read the clock", g.Time}, {"see who is connected", g.Peers}} {
 		if b.may {
 			lines = append(lines, b.what)
 		}
