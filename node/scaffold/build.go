@@ -71,10 +71,12 @@ func languageOf(dir string) (string, *language, error) {
 	var markers []string
 	for _, name := range Languages() {
 		lang := languages[name]
-		if found, _ := filepath.Glob(filepath.Join(escape(dir), lang.marker)); len(found) > 0 {
-			return name, lang, nil
+		for _, marker := range lang.markers {
+			if found, _ := filepath.Glob(filepath.Join(escape(dir), marker)); len(found) > 0 {
+				return name, lang, nil
+			}
 		}
-		markers = append(markers, lang.marker)
+		markers = append(markers, lang.markers...)
 	}
 	return "", nil, fmt.Errorf("scaffold: build %s: cannot tell its language: want one of %s in it", dir, strings.Join(markers, ", "))
 }

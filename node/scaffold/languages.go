@@ -8,9 +8,9 @@ import (
 
 // language is how modules in it are told and built.
 type language struct {
-	marker string // a file or a pattern of files that only modules in this language have
-	main   string // the file a module's author begins with
-	needs  string // the tools, and where they come from
+	markers []string // files or patterns of files that only modules in this language have
+	main    string   // the file a module's author begins with
+	needs   string   // the tools, and where they come from
 
 	// compile builds the module in dir into the file wasm, an absolute path.
 	compile func(ctx context.Context, b *build) error
@@ -18,26 +18,26 @@ type language struct {
 
 var languages = map[string]*language{
 	"go": {
-		marker:  "go.mod",
+		markers: []string{"go.mod", "*.go"}, // several modules may share a go.mod above them
 		main:    "main.go",
 		needs:   "Go 1.24 or later, from go.dev/dl",
 		compile: compileGo,
 	},
 	"rust": {
-		marker: "Cargo.toml",
-		main:   "src/lib.rs",
+		markers: []string{"Cargo.toml"},
+		main:    "src/lib.rs",
 		needs: "cargo and a Rust 1.63 or later with the standard library for wasm32-unknown-unknown: " +
 			"rustup target add wasm32-unknown-unknown, or on Debian apt-get install cargo libstd-rust-dev-wasm32 lld",
 		compile: compileRust,
 	},
 	"assemblyscript": {
-		marker:  "asconfig.json",
+		markers: []string{"asconfig.json"},
 		main:    mainTS,
 		needs:   "Node.js 20 or later and asc: npm install in the module's folder, or once npm install --global assemblyscript",
 		compile: compileAssemblyScript,
 	},
 	"c": {
-		marker:  "*.c",
+		markers: []string{"*.c"},
 		main:    "main.c",
 		needs:   "clang 14 or later with the target wasm32, and wasm-ld: on Debian apt-get install clang lld, on macOS brew install llvm lld",
 		compile: compileC,

@@ -299,7 +299,7 @@ func TestBuildRefuses(t *testing.T) {
 	}{
 		{"empty folder", "there is no module.toml", nil},
 		{"bad manifest", "version", map[string]string{"module.toml": `name = "x"`}},
-		{"no language", "want one of asconfig.json, *.c, go.mod, Cargo.toml", map[string]string{"module.toml": manifest}},
+		{"no language", "want one of asconfig.json, *.c, go.mod, *.go, Cargo.toml", map[string]string{"module.toml": manifest}},
 		{"no source", "go failed, see above", map[string]string{"module.toml": manifest, "go.mod": "module x\n"}},
 	} {
 		dir := t.TempDir()
