@@ -164,11 +164,7 @@ func moduleAdd() *cobra.Command {
 				return err
 			}
 			if !wantsJSON(cmd) { // before it runs
-				fmt.Printf("%s %s (%s)\n", p.Manifest.Name, p.Manifest.Version, p.Manifest.Kind)
-				for _, g := range p.Manifest.Grants.Describe() {
-					fmt.Printf("  may %s\n", g)
-				}
-				fmt.Printf("  limits: %s\n", p.Manifest.Limits)
+				fmt.Printf("%s %s (%s)\n%s", p.Manifest.Name, p.Manifest.Version, p.Manifest.Kind, asked(p.Manifest))
 			}
 			m, err := a.AddModule(cmd.Context(), b, source)
 			if err != nil {
@@ -177,6 +173,16 @@ func moduleAdd() *cobra.Command {
 			return showModule(cmd, m)
 		},
 	})
+}
+
+// asked is what a module may do, in lines.
+func asked(m *module.Manifest) string {
+	var b strings.Builder
+	for _, g := range m.Grants.Describe() {
+		fmt.Fprintf(&b, "  may %s\n", g)
+	}
+	fmt.Fprintf(&b, "  limits: %s\n", m.Limits)
+	return b.String()
 }
 
 func moduleReload() *cobra.Command {
@@ -310,36 +316,47 @@ func tail(ctx context.Context, path string, lines int, follow bool, w io.Writer)
 	if err != nil {
 		return err
 	}
-	defer func() { f.Close() }()
 	if _, err := f.Seek(0, io.SeekEnd); err != nil {
-		return err
+		return errors.Join(err, f.Close())
 	}
 	all := bytes.SplitAfter(text, []byte("\n"))
 	if _, err := w.Write(bytes.Join(all[max(0, len(all)-1-lines):], nil)); err != nil || !follow {
-		return err
+		return errors.Join(err, f.Close())
 	}
+	return followLog(ctx, path, f, w)
+}
+
+// followLog writes what comes to a log until ctx ends: from where f stands, which is nil if there is no log yet, and
+// goes on in new files of that name. It closes f.
+func followLog(ctx context.Context, path string, f *os.File, w io.Writer) error {
+	defer func() { _ = f.Close() }() // of nil too
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
 	for {
-		if _, err := io.Copy(w, f); err != nil {
-			return err
+		if f != nil {
+			if _, err := io.Copy(w, f); err != nil {
+				return err
+			}
 		}
 		next, err := os.Open(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		if err == nil {
-			if same(f, next) {
-				next.Close()
-			} else {
-				f.Close()
+			if f == nil || !same(f, next) {
+				_ = f.Close()
 				f = next
 				continue
 			}
+			_ = next.Close()
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if f != nil {
+				_, err = io.Copy(w, f) // the last words
+				return err
+			}
 			return nil
 		}
 	}

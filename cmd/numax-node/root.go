@@ -29,7 +29,7 @@ func newRoot() *cobra.Command {
 	})
 	addSettings(root.Flags())
 	addJSON(root)
-	root.AddCommand(newUp(), newRun(), newStatus(), newPeers(), newSwarm(), newBootstrap(), newPing(), newDoctor(), newData(), newSnapshot(), newMembers(), newNetwork(), newInvite(), newJoin(), newDataset(), newNew(), newBuild(), newModule(), newConfig(), newBench(), newVersion())
+	root.AddCommand(newUp(), newRun(), newStatus(), newPeers(), newSwarm(), newBootstrap(), newPing(), newDoctor(), newData(), newSnapshot(), newMembers(), newNetwork(), newInvite(), newJoin(), newDataset(), newNew(), newBuild(), newDev(), newModule(), newConfig(), newBench(), newVersion())
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Args = noSubcommand // a shell that is not known is an error, not help for the shell to run

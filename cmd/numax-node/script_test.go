@@ -28,7 +28,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"waitvalue": waitValue, "waitpeer": waitPeer, "waitmember": waitMember, "capture": capture,
+			"waitvalue": waitValue, "waitpeer": waitPeer, "waitmember": waitMember, "capture": capture, "waittext": waitText,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, ".tmp")) // where nodes of a machine meet
@@ -112,6 +112,19 @@ func waitMember(ts *testscript.TestScript, neg bool, args []string) {
 			return m.Device == args[1] && (m.Waiting && args[2] == "waiting" || m.Revoked && args[2] == "revoked")
 		}) {
 			err = fmt.Errorf("%s is not %s", args[1], args[2])
+		}
+		return err
+	})
+}
+
+// waitText waits until a file has a line that matches.
+func waitText(ts *testscript.TestScript, neg bool, args []string) {
+	wantArgs(ts, neg, args, "waittext FILE REGEXP")
+	line := regexp.MustCompile("(?m)" + args[1])
+	eventually(ts, func() error {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && !line.Match(text) {
+			err = fmt.Errorf("no %s in %s:\n%s", args[1], args[0], text)
 		}
 		return err
 	})
