@@ -46,7 +46,8 @@ func TestExamples(t *testing.T) {
 }
 
 // buildExamples makes a directory that looks like the repository after
-// `make build`: bin/numax-node and examples/NAME/NAME.wasm.
+// `make build`: bin/numax-node and examples/NAME/NAME.wasm, with the module's
+// manifest and files beside it if it has any.
 func buildExamples(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -56,8 +57,18 @@ func buildExamples(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, source := range sources {
-		name := filepath.Base(filepath.Dir(source))
-		build(t, filepath.Dir(source), filepath.Join(dir, "examples", name, name+".wasm"), "GOOS=wasip1", "GOARCH=wasm")
+		from := filepath.Dir(source)
+		name := filepath.Base(from)
+		to := filepath.Join(dir, "examples", name)
+		args := []string{"-o", filepath.Join(to, name+".wasm")}
+		if _, err := os.Stat(filepath.Join(from, "module.toml")); err == nil {
+			args = append(args, "-buildmode=c-shared") // it is kept running
+			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
+			_ = os.Remove(filepath.Join(to, name+".wasm")) // of make build
+		}
+		goBuild(t, from, []string{"GOOS=wasip1", "GOARCH=wasm"}, args...)
 	}
 	// The C guest is kept as a binary: a compiler for it is not to be expected.
 	b, err := os.ReadFile("../../examples/hello-c/hello.wasm")
@@ -73,9 +84,14 @@ func buildExamples(t *testing.T) string {
 	return dir
 }
 
-func build(t *testing.T, dir, output string, env ...string) {
+func build(t *testing.T, dir, output string) {
 	t.Helper()
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", output, ".")
+	goBuild(t, dir, nil, "-o", output)
+}
+
+func goBuild(t *testing.T, dir string, env []string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false"}, args...), ".")...)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -176,4 +192,27 @@ func quietEnv() []string {
 		}
 	}
 	return env
+}
+
+// The pages of examples have files in common, so that each folder is whole; they are the same.
+func TestPagesAlike(t *testing.T) {
+	for _, name := range []string{"numax.js", "page.css", "sw.js"} {
+		files, err := filepath.Glob("../../examples/*/web/" + name)
+		if err != nil || len(files) < 2 {
+			t.Fatalf("files %s: got %v, %v", name, files, err)
+		}
+		var first []byte
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = b
+			}
+			if !bytes.Equal(first, b) {
+				t.Errorf("%s and %s differ: change all alike", files[0], file)
+			}
+		}
+	}
 }

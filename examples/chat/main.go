@@ -1,7 +1,8 @@
 // Command chat is a room without a server: a list of messages, the newest first. Messages written while nodes are apart are
 // there after they meet, in the same order for everyone.
 //
-// NX_SAY is the message; NX_NAME who says it, the node's id if unset.
+// Kept running by a node, it has a page: see serve.go. Run by hand, it says one thing and shows the last lines: NX_SAY is
+// the message; NX_NAME who says it, the node's id if unset.
 package main
 
 import nx "github.com/numax-mesh/numax/sandbox/sdk/go"
@@ -11,7 +12,11 @@ var room = nx.List("chat")
 // shown is how many messages are logged.
 const shown = 10
 
-func main() {
+//go:wasmexport run
+func run() {
+	if kept {
+		return
+	}
 	say, ok := nx.Env("NX_SAY")
 	if !ok {
 		say = "hello"
@@ -41,3 +46,6 @@ func name() string {
 	}
 	return id
 }
+
+// The node calls what is exported, never main.
+func main() {}

@@ -1,6 +1,7 @@
 // Command inventory keeps a stock that several shops add to and take from at once, also while they cannot reach each other.
 //
-// NX_RECEIVED and NX_SHIPPED say how many widgets came in and went out; 10 and 3 if unset.
+// Kept running by a node, it has an HTTP API: see serve.go. Run by hand, it moves widgets: NX_RECEIVED and NX_SHIPPED say
+// how many came in and went out; 10 and 3 if unset.
 package main
 
 import (
@@ -11,7 +12,11 @@ import (
 
 var widgets = nx.PNCounter("inventory:widgets")
 
-func main() {
+//go:wasmexport run
+func run() {
+	if kept {
+		return
+	}
 	received, shipped := number("NX_RECEIVED", 10), number("NX_SHIPPED", 3)
 	if err := widgets.Add(received); err != nil {
 		nx.Abort("receive widgets: " + err.Error())
@@ -40,3 +45,6 @@ func number(name string, otherwise int64) int64 {
 	}
 	return n
 }
+
+// The node calls what is exported, never main.
+func main() {}
