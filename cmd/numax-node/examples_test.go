@@ -43,6 +43,10 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+	t.Run("services", func(t *testing.T) {
+		t.Parallel()
+		testServices(t, built)
+	})
 }
 
 // buildExamples makes a directory that looks like the repository after
