@@ -161,7 +161,6 @@ func TestWebFull(t *testing.T) {
 	}
 }
 
-// A page follows what the module may read, and nothing else.
 // A guest that reads less than was sent, and answers, leaves a connection that serves the next request.
 func TestWebUnread(t *testing.T) {
 	w := newWorld(t)
@@ -174,6 +173,7 @@ func TestWebUnread(t *testing.T) {
 	}
 }
 
+// A page follows what the module may read, and nothing else.
 func TestLive(t *testing.T) {
 	w := newWorld(t)
 	w.inc("a/1")
