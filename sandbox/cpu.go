@@ -94,7 +94,7 @@ func (t *turns) give() { t.free <- struct{}{} }
 type clock struct {
 	turns *turns
 	cpu   *CPU
-	since time.Time // when it last began to run
+	since time.Time // when it last began to run; zero = it waits
 	turn  time.Time // when it took its turn; zero = it has none
 	calls int       // of host functions
 }
@@ -116,10 +116,11 @@ func (g *guest) resume() { g.since = time.Now() }
 
 // pause stops counting: the guest waits for others, or its call is over.
 func (g *guest) pause() {
-	if g.cpu != nil {
+	if g.cpu != nil && !g.since.IsZero() {
 		now := time.Now()
 		g.cpu.charge(now, now.Sub(g.since))
 	}
+	g.since = time.Time{}
 	g.giveTurn()
 }
 
@@ -142,8 +143,10 @@ func (g *guest) wait(f func()) {
 func (g *guest) spend() {
 	g.tell()
 	now := time.Now()
+	ran := now.Sub(g.since)
+	g.since = time.Time{} // what follows may end the call, and is no use of the processor
 	if g.cpu != nil {
-		if wait := g.cpu.charge(now, now.Sub(g.since)); wait > 0 {
+		if wait := g.cpu.charge(now, ran); wait > 0 {
 			g.giveTurn()
 			g.rest(wait)
 		}
@@ -156,7 +159,7 @@ func (g *guest) spend() {
 		g.turn = time.Now()
 	}
 	runtime.Gosched()
-	g.since = time.Now() // what passed for others is not the guest's
+	g.since = time.Now()
 }
 
 // rest ends the guest when its call ends before.

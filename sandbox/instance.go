@@ -85,6 +85,9 @@ func (i *Instance) Handle(ctx context.Context, e *Event) error {
 	return fmt.Errorf("sandbox: run %s: %w", i.module.name, &EventError{e.Name, err})
 }
 
+// Unbounded takes the deadline off the calls that follow.
+func (i *Instance) Unbounded() { i.deadline = 0 }
+
 // Close ends the instance; before, it calls shutdown if the guest exports it. It may be called again.
 func (i *Instance) Close(ctx context.Context) error {
 	if i.over {

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -72,6 +73,9 @@ type Space struct {
 func NewSpace(k *replica.Keys) (*Space, error) {
 	s := new(Space)
 	err := k.Scan(nil, nil, func(key, value []byte) bool {
+		if bytes.HasPrefix(key, []byte("__nx/")) {
+			return true // the host's
+		}
 		s.used.Add(int64(len(key) + len(value)))
 		return true
 	})

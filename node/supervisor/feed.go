@@ -1,18 +1,22 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"slices"
 	"time"
 
+	"github.com/zeebo/blake3"
+
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/module"
 	"github.com/numax-mesh/numax/sandbox"
 )
 
-// place is what a feed follows.
-type place struct{ dataset, prefix string }
+// place is what a feed follows, and what of it may be read.
+type place struct{ dataset, prefix, reads string }
 
 // feed tells a module of changed objects of one place, at least once, from a cursor that survives restarts: the
 // version that was applied when all changes up to it had been told. The cursor is among the module's keys, so it
@@ -22,8 +26,10 @@ type place struct{ dataset, prefix string }
 type feed struct {
 	unit *unit
 	at   place
+	may  *module.Grants
 	data *replica.Dataset
 	keys *replica.Keys
+	tag  []byte    // begins the cursor's row
 	kept time.Time // when the cursor was last
 	stop context.CancelFunc
 	done chan struct{}
@@ -39,19 +45,41 @@ type batch struct {
 // cursorEvery is how often a cursor is kept. What was told in between is told again after a crash.
 const cursorEvery = time.Second
 
-func (u *unit) follow(ctx context.Context, at place, d *replica.Dataset) *feed {
+// feedRetry is how long a feed that failed, as on a full disk, waits before it looks again.
+const feedRetry = time.Second
+
+func (u *unit) follow(ctx context.Context, at place, d *replica.Dataset, may *module.Grants) *feed {
 	ctx, cancel := context.WithCancel(ctx)
+	tag := blake3.Sum256([]byte(u.id + "\x00" + at.reads))
 	f := &feed{
-		unit: u, at: at, data: d, stop: cancel, done: make(chan struct{}),
-		keys: u.s.cfg.World.Replica.Keys(u.name),
+		unit: u, at: at, may: may, data: d, stop: cancel, done: make(chan struct{}),
+		keys: u.s.cfg.World.Replica.Keys(u.name), tag: tag[:8],
 	}
 	go func() {
 		defer close(f.done)
-		if err := f.run(ctx); err != nil && ctx.Err() == nil {
-			u.log.Error("cannot follow the dataset", "dataset", at.dataset, "err", err)
+		for {
+			err := f.run(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			u.log.Warn("cannot follow the dataset just now; will try again", "dataset", at.dataset, "err", err)
+			select {
+			case <-time.After(feedRetry):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return f
+}
+
+// forget is for a place that the guest does not follow any more: what follows it one day begins anew.
+func (f *feed) forget() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if err := f.keys.Delete(ctx, f.cursorKey()); err != nil {
+		f.unit.log.Warn("cannot delete a cursor", "err", err)
+	}
 }
 
 func (f *feed) end() {
@@ -95,7 +123,7 @@ func (f *feed) idle(ctx context.Context, w *replica.Watch, told crdt.Version) er
 	if err == nil && time.Since(f.kept) < cursorEvery {
 		return nil
 	}
-	if kerr := f.keys.Set(context.WithoutCancel(ctx), f.cursorKey(), told.Append(nil)); kerr != nil {
+	if kerr := f.keys.Set(context.WithoutCancel(ctx), f.cursorKey(), told.Append(bytes.Clone(f.tag))); kerr != nil {
 		return kerr
 	}
 	f.kept = time.Now()
@@ -135,19 +163,20 @@ func (f *feed) everything(ctx context.Context) (changes []replica.Change, err er
 
 // tell waits until the guest has heard of all changes it may know of.
 func (f *feed) tell(ctx context.Context, changes []replica.Change) error {
-	grants := f.unit.granted()
 	changes = slices.DeleteFunc(changes, func(c replica.Change) bool {
-		return grants != nil && !grants.CanRead(f.at.dataset, c.Family.String(), c.Key)
+		return !f.may.CanRead(f.at.dataset, c.Family.String(), c.Key)
 	})
 	if len(changes) == 0 {
 		return nil
 	}
 	b := &batch{at: f.at, left: changes, told: make(chan struct{})}
-	f.unit.box.pushFree(&item{changes: b})
+	i := &item{changes: b}
+	f.unit.box.pushFree(i)
 	select {
 	case <-b.told:
 		return nil
 	case <-ctx.Done():
+		f.unit.box.remove(i)
 	}
 	select {
 	case <-b.told: // just so
@@ -180,11 +209,18 @@ func (b *batch) advance() (more bool) {
 	return false
 }
 
+// maxCursors is how many places a module may have followed without giving one up.
+const maxCursors = 4 * MaxWatches
+
+const cursorPrefix = "__nx/cursor/"
+
 // The cursor of a place is a row under keys that no guest can name:
 //
-//	__nx/cursor/ ‖ uvarint len(dataset) ‖ dataset ‖ prefix → version
+//	__nx/cursor/ ‖ uvarint len(dataset) ‖ dataset ‖ prefix → tag 8 ‖ version
+//
+// The tag is that of the module as it was added, and of what it may read: with another, all is told.
 func (f *feed) cursorKey() []byte {
-	key := binary.AppendUvarint([]byte("__nx/cursor/"), uint64(len(f.at.dataset)))
+	key := binary.AppendUvarint([]byte(cursorPrefix), uint64(len(f.at.dataset)))
 	return append(append(key, f.at.dataset...), f.at.prefix...)
 }
 
@@ -193,7 +229,10 @@ func (f *feed) cursor() (v crdt.Version, ok bool, err error) {
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	if v, b, err = crdt.DecodeVersion(b); err != nil || len(b) > 0 {
+	if !bytes.HasPrefix(b, f.tag) {
+		return nil, false, nil
+	}
+	if v, b, err = crdt.DecodeVersion(b[len(f.tag):]); err != nil || len(b) > 0 {
 		return nil, false, nil // all is told again
 	}
 	return v, true, nil

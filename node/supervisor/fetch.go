@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,14 +27,15 @@ const (
 // makes it resolve to.
 type fetcher struct {
 	grants *module.Grants
+	settle func(context.Context) error // before anything is sent
 	client *http.Client
 }
 
-func (s *Supervisor) fetcher(g *module.Grants) sandbox.Fetcher {
+func newFetcher(g *module.Grants, settle func(context.Context) error) sandbox.Fetcher {
 	if len(g.Hosts) == 0 {
 		return nil
 	}
-	f := &fetcher{grants: g}
+	f := &fetcher{grants: g, settle: settle}
 	dial := &net.Dialer{Timeout: fetchTime}
 	f.client = &http.Client{
 		Timeout: fetchTime,
@@ -101,8 +103,23 @@ func (f *fetcher) dial(ctx context.Context, d *net.Dialer, network, addr string)
 	return nil, err
 }
 
+// innerNets are those of carriers, of translators that lead to IPv4, and site-local ones.
+var innerNets = []netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"),
+}
+
+// inside reports whether an address is of this machine or its network.
 func inside(a netip.Addr) bool {
-	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast()
+	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() ||
+		slices.ContainsFunc(innerNets, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(own, func(x net.Addr) bool {
+		n, ok := x.(*net.IPNet)
+		return ok && n.IP.Equal(a.AsSlice()) // and its networks that are not private are the world
+	})
 }
 
 // Fetch implements sandbox.Fetcher.
@@ -116,6 +133,9 @@ func (f *fetcher) Fetch(ctx context.Context, method, url string, headers [][2]st
 	}
 	for _, h := range headers {
 		r.Header.Add(h[0], h[1])
+	}
+	if err := f.settle(ctx); err != nil {
+		return nil, err
 	}
 	answer, err := f.client.Do(r)
 	if err != nil {

@@ -2,8 +2,10 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/numax-mesh/numax/sandbox"
 )
@@ -47,8 +49,12 @@ func (u *unit) answer(ctx context.Context, v *version) (*version, error) {
 	}
 }
 
-// answerItem answers an event, or each change of a batch.
+// answerItem answers an event, or the first of the changes of a batch; one that failed is tried again, as often and as
+// late as a service would be started again.
 func (u *unit) answerItem(v *version, i *item) {
+	if i.due != nil && !i.due() {
+		return
+	}
 	if i.changes == nil {
 		i.finish(u.answerOne(v, i.event))
 		return
@@ -58,22 +64,50 @@ func (u *unit) answerItem(v *version, i *item) {
 		b.drop()
 		return
 	}
-	for more := true; more && u.calling.Err() == nil; more = b.advance() {
-		_ = u.answerOne(v, b.event(sandbox.OnChange))
+	var err error
+	for _, name := range []string{sandbox.OnRemoteOp, sandbox.OnChange} {
+		if name == sandbox.OnRemoteOp && (!b.left[0].Remote || !v.code.Handles(name)) {
+			continue
+		}
+		if err == nil {
+			err = u.answerOne(v, b.event(name))
+		}
+	}
+	r := v.pkg.Manifest.Restart
+	if err != nil && !errors.Is(err, errUnanswered) && i.tries < r.Tries {
+		time.AfterFunc(backoff(r, i.tries), func() { u.box.pushFree(i) })
+		i.tries++
+		return
+	}
+	if err != nil && i.tries >= r.Tries {
+		u.say(fmt.Sprintf("gave up a change of %q: %v", b.left[0].Key, err))
+	}
+	i.tries = 0
+	if b.advance() {
+		u.box.pushFree(i)
 	}
 }
 
 func (u *unit) answerOne(v *version, e *sandbox.Event) error {
+	if !v.code.Handles(e.Name) && v.code.Entry() == "" {
+		return errUnanswered
+	}
 	s, call := v.open()
+	s.once = true
 	defer u.forget(s)
-	if a, ok := e.Response.(*answer); ok && !a.begin(s.guest.Settle) {
+	if a, ok := e.Response.(*answer); ok && !a.begin(v, s) {
 		return nil // the client has gone
 	}
+	settled(e, s.guest.Settle)
 	err := v.code.Answer(u.calling, call, e)
+	failed := err
 	if err == nil {
 		err = s.guest.Settle(u.calling)
 	}
-	u.count(e.Name, err)
+	if a, ok := e.Response.(*answer); ok && err == nil {
+		err = a.send()
+	}
+	u.count(e.Name, failed)
 	if err != nil && u.calling.Err() == nil {
 		u.say(fmt.Sprintf("%s failed: %v", e.Name, err))
 	}

@@ -16,6 +16,8 @@ func (u *unit) handle(v *version, i *item) error {
 	case i.session != nil && i.session != v.session:
 		i.finish(nil) // of an instance that was
 		return nil
+	case i.due != nil && !i.due():
+		return nil
 	case i.changes != nil:
 		return u.handleChange(v, i)
 	case i.event.Name == sandbox.OnMessage && !v.session.hears(i.event.Fields["subject"]):
@@ -25,15 +27,34 @@ func (u *unit) handle(v *version, i *item) error {
 		i.finish(errUnanswered)
 		return nil
 	}
-	if a, ok := i.event.Response.(*answer); ok && !a.begin(v.session.guest.Settle) {
+	if a, ok := i.event.Response.(*answer); ok && !a.begin(v, v.session) {
 		return nil // the client has gone
 	}
+	settled(i.event, v.session.guest.Settle)
 	err := u.call(u.calling, v, i.event)
+	failed := err
 	if err == nil && i.done != nil {
 		err = v.session.guest.Settle(u.calling)
 	}
+	if a, ok := i.event.Response.(*answer); ok && err == nil {
+		err = a.send() // a status alone
+	}
 	i.finish(err)
-	return err
+	return failed
+}
+
+// settled has a reply wait for what the guest wrote.
+func settled(e *sandbox.Event, settle func(context.Context) error) {
+	reply := e.Reply
+	if reply == nil {
+		return
+	}
+	e.Reply = func(payload []byte) error {
+		if err := settle(context.Background()); err != nil {
+			return err
+		}
+		return reply(payload)
+	}
 }
 
 // handleChange tells the first change of a batch. If the guest fails, another instance is told again.

@@ -29,6 +29,9 @@ type journal struct {
 	part   []byte // of a line that was printed
 }
 
+// printed begins the lines that a guest has printed.
+const printed = "[out] "
+
 func openJournal(path string) (*journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("supervisor: open log: %w", err)
@@ -54,17 +57,24 @@ func (j *journal) open(path string) error {
 	return nil
 }
 
+// Guest writes what a guest logged; each line says that it is the guest's.
+func (j *journal) Guest(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.say("[guest] ", strings.TrimPrefix(text, "[guest] "))
+}
+
 // Say writes a line. Control characters are shown as such, so that a guest cannot write to a terminal.
 func (j *journal) Say(line string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.say(line)
+	j.say("", line)
 }
 
-func (j *journal) say(text string) {
+func (j *journal) say(who, text string) {
 	now := time.Now()
 	for line := range strings.Lines(text) {
-		j.line(now, strings.TrimRight(line, "\r\n"))
+		j.line(now, who+strings.TrimRight(line, "\r\n"))
 	}
 }
 
@@ -121,7 +131,7 @@ func (j *journal) Write(p []byte) (int, error) {
 		} else if len(j.part) < maxLine {
 			break // the line goes on
 		}
-		j.line(now, string(j.part))
+		j.line(now, printed+string(j.part))
 		j.part = j.part[:0]
 	}
 	return len(p), nil
@@ -132,7 +142,7 @@ func (j *journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.part) > 0 {
-		j.say(string(j.part))
+		j.line(time.Now(), printed+string(j.part))
 	}
 	return j.file.Close()
 }

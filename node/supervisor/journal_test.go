@@ -36,10 +36,14 @@ func TestJournalLines(t *testing.T) {
 		}
 	}
 	j.Say("two\nlines")
+	j.Guest("[guest] a\n[node] b")
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"ab", "c", "", "de�[2J", strings.Repeat("x", maxLine), "x", "two", "lines", "rest"}
+	want := []string{
+		printed + "ab", printed + "c", printed, printed + "de�[2J", printed + strings.Repeat("x", maxLine), printed + "x",
+		"two", "lines", "[guest] a", "[guest] [node] b", printed + "rest",
+	}
 	if got := readJournal(t, path); strings.Join(got, "|") != strings.Join(want, "|") {
 		t.Errorf("%q", got)
 	}
@@ -61,7 +65,7 @@ func TestJournalIsBounded(t *testing.T) {
 		j.Say(string(newlines[:8<<10]))
 	}
 	seconds := int(time.Since(began).Seconds()) + 3 // begun, and the one after
-	j.second = 0 // another second
+	j.second = 0                                    // another second
 	j.Say("after")
 	if err := j.Close(); err != nil {
 		t.Fatal(err)

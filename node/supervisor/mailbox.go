@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/numax-mesh/numax/sandbox"
@@ -18,6 +19,8 @@ type item struct {
 	event   *sandbox.Event
 	changes *batch
 	session *session    // that asked for it; nil = for any
+	due     func() bool // asked when it is about to be told; nil = it is
+	tries   int         // that failed
 	done    func(error) // told how the event ended; nil = nobody asks
 }
 
@@ -37,7 +40,7 @@ type mailbox struct {
 	items   []*item
 	counted int // of items
 	dropped uint64
-	closed  bool
+	closed  bool // nobody is there to handle anything
 }
 
 func newMailbox(limit int) *mailbox {
@@ -98,6 +101,13 @@ func (m *mailbox) next() *item {
 
 func (i *item) free() bool { return i.changes != nil || i.event.Name == sandbox.OnTick }
 
+// remove takes back what was pushed, if it still waits.
+func (m *mailbox) remove(i *item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.items = slices.DeleteFunc(m.items, func(x *item) bool { return x == i })
+}
+
 // setLimit is for a new version of the module.
 func (m *mailbox) setLimit(limit int) {
 	m.mu.Lock()
@@ -112,7 +122,14 @@ func (m *mailbox) figures() (waiting int, dropped uint64) {
 	return len(m.items), m.dropped
 }
 
-// close ends what waits.
+// open takes items again.
+func (m *mailbox) open() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = false
+}
+
+// close ends what waits, and refuses what comes.
 func (m *mailbox) close() {
 	m.mu.Lock()
 	items := m.items

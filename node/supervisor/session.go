@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,10 +29,14 @@ type session struct {
 	// dataset is the one in use.
 	dataset string
 
+	// once is for the one event of a function's instance: it can hear of nothing more.
+	once bool
+
 	mu       sync.Mutex // guards the rest
 	places   []place
 	subjects []string
 	timers   map[uint32]*timer
+	queued   map[uint32]bool // ids with a tick in the mailbox, one at most
 	over     bool
 }
 
@@ -41,6 +46,7 @@ type timer struct {
 	t      *time.Timer
 	period time.Duration
 	due    time.Time
+	fired  bool
 }
 
 // UseDataset implements sandbox.Service.
@@ -57,12 +63,18 @@ func (s *session) UseDataset(name string) (sandbox.CRDT, error) {
 }
 
 // Watch implements sandbox.Service.
-func (s *session) Watch(prefix string) error { return s.watch(place{s.dataset, prefix}) }
+func (s *session) Watch(prefix string) error { return s.watch(s.dataset, prefix) }
 
-func (s *session) watch(at place) error {
-	if !s.grants.CanWatch(at.dataset, at.prefix) {
+// at is a place as this session's grants have it.
+func (s *session) at(dataset, prefix string) place {
+	return place{dataset, prefix, strings.Join((&module.Grants{Data: s.grants.Data}).Describe(), "\n")}
+}
+
+func (s *session) watch(dataset, prefix string) error {
+	if s.once || !s.grants.CanWatch(dataset, prefix) {
 		return sandbox.ErrDenied
 	}
+	at := s.at(dataset, prefix)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -71,7 +83,7 @@ func (s *session) watch(at place) error {
 	case len(s.places) >= MaxWatches:
 		return sandbox.ErrQuota
 	}
-	if err := s.unit.retain(at); err != nil {
+	if err := s.unit.retain(at, s.grants); err != nil {
 		return err
 	}
 	s.places = append(s.places, at)
@@ -82,11 +94,11 @@ func (s *session) watch(at place) error {
 func (s *session) Unwatch(prefix string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := slices.Index(s.places, place{s.dataset, prefix})
+	i := slices.Index(s.places, s.at(s.dataset, prefix))
 	if i < 0 {
 		return sandbox.ErrNotFound
 	}
-	s.unit.release(s.places[i])
+	s.unit.release(s.places[i], true)
 	s.places = slices.Delete(s.places, i, i+1)
 	return nil
 }
@@ -99,6 +111,9 @@ func (s *session) watches(at place) bool {
 
 // SetTimer implements sandbox.Service.
 func (s *session) SetTimer(id uint32, delay, period time.Duration) error {
+	if s.once {
+		return sandbox.ErrDenied
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.timers[id]; old != nil {
@@ -124,29 +139,48 @@ func (s *session) CancelTimer(id uint32) bool {
 	return t != nil
 }
 
-// fire puts a tick in the mailbox. A timer that was cancelled or replaced meanwhile does not count any more.
+// fire puts a tick in the mailbox, unless one of that id waits there.
 func (s *session) fire(t *timer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over || s.timers[t.id] != t {
 		return
 	}
+	t.fired = true
+	if s.queued[t.id] {
+		return
+	}
+	s.queued[t.id] = true
+	id := t.id
 	s.unit.box.pushFree(&item{
-		event:   &sandbox.Event{Name: sandbox.OnTick, Fields: map[string]string{"timer": strconv.FormatUint(uint64(t.id), 10)}},
+		event:   &sandbox.Event{Name: sandbox.OnTick, Fields: map[string]string{"timer": strconv.FormatUint(uint64(id), 10)}},
 		session: s,
-		done:    func(error) { s.again(t) },
+		due:     func() bool { return s.dueNow(id) },
+		done:    func(error) { s.again(id) },
 	})
 }
 
-// again sets a timer for its next time. Times that passed while the guest was busy are left out.
-func (s *session) again(t *timer) {
+// dueNow is asked when a tick is about to be told: whether there is a timer of that id still, and it has fired.
+func (s *session) dueNow(id uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.timers[t.id] != t {
-		return
+	delete(s.queued, id)
+	t := s.timers[id]
+	return !s.over && t != nil && t.fired
+}
+
+// again sets a timer for its next time, when its tick was told. Times that passed while the guest was busy are left
+// out.
+func (s *session) again(id uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.timers[id]
+	if s.over || t == nil || !t.fired {
+		return // replaced or cancelled by the guest, just now
 	}
+	t.fired = false
 	if t.period == 0 {
-		delete(s.timers, t.id)
+		delete(s.timers, id)
 		return
 	}
 	now := time.Now()
@@ -167,13 +201,13 @@ func (s *session) end() {
 	s.places, s.subjects = nil, nil
 	s.mu.Unlock()
 	for _, at := range places {
-		s.unit.release(at)
+		s.unit.release(at, false)
 	}
 }
 
 // Subscribe implements sandbox.Messages.
 func (s *session) Subscribe(subject string) error {
-	if !s.grants.CanSubscribe(subject) {
+	if s.once || !s.grants.CanSubscribe(subject) {
 		return sandbox.ErrDenied
 	}
 	s.mu.Lock()

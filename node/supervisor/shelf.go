@@ -1,11 +1,13 @@
 package supervisor
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/numax-mesh/numax/node/api"
@@ -16,6 +18,7 @@ import (
 //
 //	NAME/module.nxm   the bundle, as it was added
 //	NAME/source       where it was added from
+//	NAME/id           random, made when the module was added first
 //	NAME/stopped      there if it is not to run
 //	NAME/log, log.1   what it said; the older half in log.1
 //
@@ -26,6 +29,7 @@ const (
 	bundleFile  = "module" + module.BundleExt
 	sourceFile  = "source"
 	stoppedFile = "stopped"
+	idFile      = "id"
 	logFile     = "log"
 )
 
@@ -43,8 +47,18 @@ func (s Shelf) Put(p *module.Package, source string) error {
 		return fail(err)
 	}
 	name := p.Manifest.Name
+	if !s.has(name) { // what a removal that was cut short left behind
+		if err := os.RemoveAll(filepath.Join(s.Dir, name)); err != nil {
+			return fail(err)
+		}
+	}
 	if err := os.MkdirAll(filepath.Join(s.Dir, name), 0o700); err != nil {
 		return fail(err)
+	}
+	if !s.has(name) {
+		if err := replaceFile(s.path(name, idFile), []byte(rand.Text())); err != nil {
+			return fail(err)
+		}
 	}
 	if err := replaceFile(s.path(name, sourceFile), []byte(source)); err != nil {
 		return fail(err)
@@ -64,6 +78,9 @@ func (s Shelf) Remove(name string) error {
 	if err := os.Remove(s.path(name, bundleFile)); err != nil {
 		return fmt.Errorf("supervisor: remove module: %w", err)
 	}
+	if err := syncDir(filepath.Join(s.Dir, name)); err != nil {
+		return fmt.Errorf("supervisor: remove module: %w", err)
+	}
 	if err := os.RemoveAll(filepath.Join(s.Dir, name)); err != nil {
 		return fmt.Errorf("supervisor: remove module: %w", err)
 	}
@@ -80,6 +97,7 @@ func (s Shelf) Want(name string, running bool) error {
 		if err = os.Remove(s.path(name, stoppedFile)); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
+		err = errors.Join(err, syncDir(filepath.Join(s.Dir, name)))
 	} else {
 		err = replaceFile(s.path(name, stoppedFile), nil)
 	}
@@ -131,6 +149,12 @@ func (s Shelf) Open(name string) (*module.Package, error) {
 	return p, err
 }
 
+// id is of the module since it was added first.
+func (s Shelf) id(name string) string {
+	b, _ := os.ReadFile(s.path(name, idFile)) // without one it is as if it were added now, at worst all is told again
+	return string(b)
+}
+
 // Source is where a module was added from.
 func (s Shelf) Source(name string) (string, error) {
 	if !s.has(name) {
@@ -154,7 +178,23 @@ func replaceFile(path string, b []byte) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir puts the names in a directory on disk, where a system can.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
 
 // Log is the file with what a module says; what was before it is in a file with ".1" at the end.

@@ -46,8 +46,8 @@ type Supervisor struct {
 	cfg   Config
 	ready chan struct{} // closed when Run has looked at the shelf
 
-	// order serializes what starts and ends units.
-	order sync.Mutex
+	// adding serializes what changes the shelf, order what starts and ends units; in this order.
+	adding, order sync.Mutex
 
 	mu    sync.Mutex // guards the rest
 	ctx   context.Context
@@ -202,6 +202,8 @@ func (s *Supervisor) Restart(name string) error {
 
 // Change changes the shelf by f, and then does what it says.
 func (s *Supervisor) Change(name string, f func(name string) error) error {
+	s.adding.Lock()
+	defer s.adding.Unlock()
 	if err := f(name); err != nil {
 		return err
 	}
@@ -211,6 +213,8 @@ func (s *Supervisor) Change(name string, f func(name string) error) error {
 // Add puts a package on the shelf and runs it, in place of a version that runs already. If the new one does not start
 // and an old one runs, that goes on, and is on the shelf again.
 func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) (api.Module, error) {
+	s.adding.Lock()
+	defer s.adding.Unlock()
 	name := p.Manifest.Name
 	u := s.unit(name)
 	if u == nil {
@@ -230,7 +234,13 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 	case <-ctx.Done():
 		return api.Module{}, ctx.Err()
 	}
-	if err := <-done; err != nil {
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return api.Module{}, ctx.Err()
+	}
+	if err != nil {
 		if s.status(name).State != string(Running) {
 			return api.Module{}, err
 		}
@@ -249,7 +259,7 @@ func (s *Supervisor) settled(ctx context.Context, name string) (api.Module, erro
 	for {
 		m := s.status(name)
 		if m.State != string(Starting) {
-			if m.State != string(Running) && m.State != string(Finished) {
+			if m.State != string(Running) && m.State != string(Stopped) && m.State != string(Finished) {
 				return m, fmt.Errorf("module %s does not run: %s", name, m.Failure)
 			}
 			return m, nil

@@ -453,3 +453,93 @@ func TestFunction(t *testing.T) {
 		t.Errorf("%d counted; %+v", w.counted("calls"), s)
 	}
 }
+
+// An instance of a function hears of its one event and of nothing more.
+func TestFunctionAsksForNothing(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	timer := p.Import("nx", "timer_set", types{i32, i64, i64}, types{i32})
+	watch := p.Import("nx", "crdt_watch", types{i32, i32}, types{i32})
+	p.On(sandbox.OnMessage, slices.Concat(
+		sandboxtest.Const32(1), sandboxtest.Const64(0), sandboxtest.Const64(10), sandboxtest.CallFunc(timer), sandboxtest.TrapUnless32(-6),
+		sandboxtest.Const32(0), sandboxtest.Const32(0), sandboxtest.CallFunc(watch), sandboxtest.TrapUnless32(-6))...)
+	w.add(w.pack("f", "1.0.0", "kind = \"function\"\n[grants]\nsubscribe = [\"e\"]\n"+all+"[[triggers]]\nmessage = \"e\"\n", p.Bytes()))
+	if took, err := w.bus.tell(bus.Message{Subject: "e"}); took != 1 {
+		t.Fatal(err)
+	}
+	w.wait("the call", func() bool { return w.super.status("f").Calls["on_message"] == 1 })
+	if s := w.super.status("f"); s.Failed > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A change that a function fails on is told again.
+func TestFunctionRetries(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	value := p.Import("nx", "crdt_gcounter_value", types{i32, i32, i32, i32}, types{i32})
+	place, args := at(64, "out")
+	p.On(sandbox.OnChange, slices.Concat(p.count("out"), place, // fails until it was called three times
+		args, sandboxtest.Const32(128), sandboxtest.Const32(8), sandboxtest.CallFunc(value), sandboxtest.Drop(),
+		sandboxtest.Const32(128), []byte{0x28, 2, 0}, sandboxtest.TrapUnless32(3))...)
+	w.inc("in/1")
+	w.add(w.pack("f", "1.0.0", "kind = \"function\"\n[restart]\nbackoff = \"10ms\"\n"+all+"[[triggers]]\nchange = {dataset = \"default\", prefix = \"in/\"}\n", p.Bytes()))
+	w.wait("three calls", func() bool { return w.super.status("f").Calls["on_change"] == 3 })
+	if s := w.super.status("f"); s.Failed != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// However often a timer is set, one tick of it waits, and a timer that is gone does not tick.
+func TestOneTickWaits(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	set := p.Import("nx", "timer_set", types{i32, i64, i64}, types{i32})
+	cancel := p.Import("nx", "timer_cancel", types{i32}, types{i32})
+	now := slices.Concat(sandboxtest.Const32(1), sandboxtest.Const64(0), sandboxtest.Const64(0), sandboxtest.CallFunc(set), sandboxtest.Drop())
+	p.On(sandbox.OnInit, slices.Concat(slices.Repeat(now, 2000), sandboxtest.Const32(2), sandboxtest.Const64(0), sandboxtest.Const64(0),
+		sandboxtest.CallFunc(set), sandboxtest.Drop(), sandboxtest.Const32(2), sandboxtest.CallFunc(cancel), sandboxtest.Drop())...)
+	p.On(sandbox.OnTick, p.say("tick", "timer")...)
+	p.On(sandbox.OnChange, p.say("change", "")...)
+	w.inc("k")
+	w.add(w.pack("t", "1.0.0", all, p.Bytes()))
+	w.wait("a change and a tick", func() bool { s := w.super.status("t"); return s.Calls["on_change"] > 0 && s.Calls["on_tick"] > 0 })
+	if s := w.super.status("t"); s.Calls["on_tick"] > 2 { // one may fire while another is told
+		t.Errorf("%d ticks of one timer", s.Calls["on_tick"])
+	}
+	if slices.Contains(w.said("t"), "2") {
+		t.Error("a timer that was cancelled ticked")
+	}
+}
+
+// A version with other grants is told of all that it may read now.
+func TestGrantsThatGrow(t *testing.T) {
+	w := newWorld(t)
+	w.inc("a/1")
+	w.inc("b/1")
+	p := newProgram()
+	p.On(sandbox.OnChange, p.say("change", "key")...)
+	grant := func(prefix string) string {
+		return "[[grants.data]]\ndataset = \"default\"\nprefix = \"" + prefix + "\"\nread = \"all\"\n"
+	}
+	w.add(w.pack("m", "1.0.0", grant("a/"), p.Bytes()))
+	has := func(key string) func() bool { return func() bool { return slices.Contains(w.said("m"), key) } }
+	w.wait("the first place", has("a/1"))
+	w.add(w.pack("m", "1.1.0", grant("a/")+grant("b/"), p.Bytes()))
+	w.wait("the second place", has("b/1"))
+	w.inc("b/2")
+	w.wait("a change there", has("b/2"))
+}
+
+// A module that runs without end gives way to its next version.
+func TestJobIsReplaced(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	p.On("run", append(p.count("one"), sandboxtest.Forever()...)...)
+	w.add(w.pack("job", "1.0.0", all, p.Bytes()))
+	w.wait("the first", func() bool { return w.counted("one") == 1 })
+	q := newProgram()
+	q.On("run", q.count("two")...)
+	w.add(w.pack("job", "1.1.0", all, q.Bytes()))
+	w.wait("the second", func() bool { return w.counted("two") == 1 && w.super.status("job").State == string(Finished) })
+}

@@ -38,6 +38,7 @@ const (
 type unit struct {
 	s       *Supervisor
 	name    string
+	id      string // of the module, as it was added
 	log     *slog.Logger
 	journal *journal
 	box     *mailbox
@@ -92,6 +93,7 @@ func (s *Supervisor) newUnit(name string, p *module.Package) (*unit, error) {
 		return nil, errors.Join(err, u.journal.Close())
 	}
 	u.space.SetLimit(p.Manifest.Limits.Storage)
+	u.id = s.cfg.Shelf.id(name)
 	return u, nil
 }
 
@@ -156,6 +158,7 @@ func (u *unit) run(ctx context.Context) {
 		}
 		if err == nil {
 			u.take(v)
+			u.box.open()
 			u.enter(Running, nil)
 			v, err = u.serve(ctx, v)
 			v.end()
@@ -172,9 +175,11 @@ func (u *unit) run(ctx context.Context) {
 		switch wait := backoff(r, failures); {
 		case err == nil && r.Policy != module.Always:
 			u.enter(Finished, nil)
+			u.box.close()
 			u.say("finished")
 		case err != nil && r.Policy == module.Never || failures >= r.Tries:
 			u.enter(GaveUp, err)
+			u.box.close()
 			u.say(fmt.Sprintf("gave up: %v", err))
 			u.log.Error("module gave up: mend it and add it again, or numax-node module restart", "err", err)
 		default:
@@ -235,75 +240,121 @@ func (u *unit) wanted() *module.Package {
 	return u.pkg
 }
 
-// serve tells the version what happens, until it fails, is done, or ctx ends. It returns the version that runs then.
+// serve has versions run, one after the other, until one fails, is done, or ctx ends. It returns the last.
 func (u *unit) serve(ctx context.Context, v *version) (*version, error) {
-	if v.pkg.Manifest.Kind == module.Function {
-		return u.answer(ctx, v)
-	}
-	if entry := v.code.Entry(); entry != "" {
-		if err := u.enterGuest(ctx, v, entry); err != nil {
+	for {
+		var next *version
+		var err error
+		switch {
+		case v.pkg.Manifest.Kind == module.Function:
+			return u.answer(ctx, v)
+		case v.code.Reacts():
+			next, err = u.events(ctx, v)
+		default:
+			next, err = u.job(ctx, v)
+		}
+		if next == nil {
 			return v, err
 		}
+		v = next
 	}
-	if !v.code.Reacts() {
-		return v, nil
+}
+
+// events tells a service what happens. It returns the version that comes in its place, if one does.
+func (u *unit) events(ctx context.Context, v *version) (*version, error) {
+	if entry := v.code.Entry(); entry != "" && !v.entered {
+		if err := u.call(u.calling, v, &sandbox.Event{Name: entry}); err != nil {
+			return nil, err
+		}
 	}
 	for {
 		select {
 		case r := <-u.reloads:
-			v = u.replace(v, r)
+			if next := u.replace(v, r); next != v {
+				return next, nil
+			}
 			continue
 		default:
 		}
 		if ctx.Err() != nil {
-			return v, nil
+			return nil, nil
 		}
 		if i := u.box.next(); i != nil {
 			if err := u.handle(v, i); err != nil {
-				return v, err
+				return nil, err
 			}
 			continue
 		}
 		select {
 		case <-u.box.wake:
 		case r := <-u.reloads:
-			v = u.replace(v, r)
+			if next := u.replace(v, r); next != v {
+				return next, nil
+			}
 		case <-ctx.Done():
 		}
 	}
 }
 
-// enterGuest calls run or _start. A guest that reacts has to return within its deadline; one that does nothing else
-// takes the time it needs, and is ended with the unit.
-func (u *unit) enterGuest(ctx context.Context, v *version, entry string) error {
-	if v.code.Reacts() {
-		return u.call(u.calling, v, &sandbox.Event{Name: entry})
+// job calls run or _start of a guest that does nothing else: it takes the time it needs, and is ended with the unit or
+// when a new version has started.
+func (u *unit) job(ctx context.Context, v *version) (*version, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- u.call(ctx, v, &sandbox.Event{Name: v.code.Entry()}) }()
+	for {
+		select {
+		case err := <-ended:
+			if errors.Is(err, sandbox.ErrEnded) || ctx.Err() != nil {
+				err = nil
+			}
+			return nil, err
+		case r := <-u.reloads:
+			next, err := u.start(r.pkg)
+			if err != nil {
+				r.done <- err
+				continue
+			}
+			cancel()
+			<-ended
+			u.follows(v, next)
+			r.done <- nil
+			return next, nil
+		}
 	}
-	err := u.call(ctx, v, &sandbox.Event{Name: entry})
-	if errors.Is(err, sandbox.ErrEnded) {
-		return nil
-	}
-	return err
 }
 
 // retain begins to follow a place, unless a session does already.
-func (u *unit) retain(at place) error {
+func (u *unit) retain(at place, may *module.Grants) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if f := u.feeds[at]; f != nil {
 		f.users++
 		return nil
 	}
+	cursors := 0
+	err := u.s.cfg.World.Replica.Keys(u.name).Scan([]byte(cursorPrefix), nil, func(_, _ []byte) bool {
+		cursors++
+		return cursors < maxCursors
+	})
+	if err != nil {
+		return err
+	}
+	if cursors >= maxCursors {
+		return sandbox.ErrQuota
+	}
 	for _, d := range u.s.cfg.World.Replica.Datasets() {
 		if d.Name() == at.dataset {
-			u.feeds[at] = &shared{u.follow(u.feeding, at, d), 1}
+			u.feeds[at] = &shared{u.follow(u.feeding, at, d, may), 1}
 			return nil
 		}
 	}
 	return sandbox.ErrNotFound
 }
 
-func (u *unit) release(at place) {
+// release ends the following of a place when no session wants it any more; for good, or until it is wanted again.
+func (u *unit) release(at place, forGood bool) {
 	u.mu.Lock()
 	f := u.feeds[at]
 	if f.users--; f.users > 0 {
@@ -314,6 +365,9 @@ func (u *unit) release(at place) {
 	u.mu.Unlock()
 	if f != nil {
 		f.feed.end()
+		if forGood {
+			f.feed.forget()
+		}
 	}
 }
 

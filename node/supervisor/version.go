@@ -18,6 +18,7 @@ type version struct {
 	code     *sandbox.Module
 	instance *sandbox.Instance
 	session  *session
+	entered  bool // run or _start was called
 	writes   *guest.Rate
 	cpu      *sandbox.CPU
 }
@@ -44,6 +45,9 @@ func (u *unit) start(p *module.Package) (_ *version, err error) {
 		if v.instance, err = code.Start(u.calling, call); err != nil {
 			return nil, err
 		}
+		if !code.Reacts() {
+			v.instance.Unbounded() // one call is all its life
+		}
 	}
 	return v, v.session.trigger(p, code)
 }
@@ -54,29 +58,25 @@ func (v *version) open() (*session, sandbox.Call) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	g, host := guest.Host(u.s.cfg.World, u.name, &m.Grants, guest.Use{Writes: v.writes, Space: u.space})
-	s := &session{unit: u, guest: g, grants: &m.Grants, dataset: g.First(), timers: make(map[uint32]*timer)}
+	s := &session{unit: u, guest: g, grants: &m.Grants, dataset: g.First(), timers: make(map[uint32]*timer), queued: make(map[uint32]bool)}
 	u.sessions = append(u.sessions, s)
 	host.Service = s
 	if u.s.cfg.Bus != nil {
 		host.Messages = s
 	}
-	host.Fetch = u.s.fetcher(&m.Grants)
-	host.Log = u.journal.Say
-	host.Emit = func(name string, payload []byte) { u.journal.Say("[event] " + name + " " + string(payload)) }
+	host.Fetch = newFetcher(&m.Grants, g.Settle)
+	host.Log = u.journal.Guest
+	host.Emit = func(name string, payload []byte) { u.journal.Guest("event " + name + " " + string(payload)) }
 	host.Count = u.s.cfg.Count(u.name)
 	host.Denied = func(call string) {
 		u.mu.Lock()
 		u.denied[call]++
 		u.mu.Unlock()
 	}
-	call := sandbox.Call{
+	return s, sandbox.Call{
 		Host: host, CPU: v.cpu, Memory: uint64(m.Limits.Memory), Deadline: m.Limits.Deadline,
 		Args: []string{u.name}, Stdout: u.journal, Stderr: u.journal,
 	}
-	if m.Kind == module.Service && !v.code.Reacts() {
-		call.Deadline = 0 // one call is all its life
-	}
-	return s, call
 }
 
 // trigger asks for what the manifest says, and for all the guest may read if it wants changes and names none.
@@ -89,7 +89,7 @@ func (s *session) trigger(p *module.Package, code *sandbox.Module) error {
 		case t.Every > 0:
 			err = s.SetTimer(triggerTimers+uint32(i), t.Every, t.Every)
 		case t.Change != nil:
-			err = s.watch(place{t.Change.Dataset, t.Change.Prefix})
+			err = s.watch(t.Change.Dataset, t.Change.Prefix)
 		}
 		if err != nil {
 			return fmt.Errorf("trigger %v: %w", t, err)
@@ -99,7 +99,7 @@ func (s *session) trigger(p *module.Package, code *sandbox.Module) error {
 		return nil
 	}
 	for _, d := range s.grants.Data {
-		if err := s.watch(place{d.Dataset, d.Prefix}); err != nil && d.Read != 0 {
+		if err := s.watch(d.Dataset, d.Prefix); err != nil && d.Read != 0 {
 			return fmt.Errorf("watch dataset %s: %w", d.Dataset, err)
 		}
 	}
@@ -147,21 +147,26 @@ func (u *unit) replace(v *version, r reload) *version {
 		next.end()
 		err = fmt.Errorf("it was a %s and is a %s now: remove the module and add it again", v.pkg.Manifest.Kind, r.pkg.Manifest.Kind)
 	}
+	if err == nil && next.instance != nil && next.code.Reacts() && next.code.Entry() != "" {
+		if err = u.call(u.calling, next, &sandbox.Event{Name: next.code.Entry()}); err != nil {
+			next.end()
+		} else {
+			next.entered = true
+		}
+	}
 	if err != nil {
 		u.say(fmt.Sprintf("kept version %s: %s does not start: %v", v.pkg.Manifest.Version, r.pkg.Manifest.Version, err))
 		r.done <- err
 		return v
 	}
-	if entry := next.code.Entry(); entry != "" && next.instance != nil {
-		if err := u.enterGuest(u.feeding, next, entry); err != nil {
-			next.end()
-			r.done <- err
-			return v
-		}
-	}
+	u.follows(v, next)
+	r.done <- nil
+	return next
+}
+
+// follows ends v for next.
+func (u *unit) follows(v, next *version) {
 	u.take(next)
 	v.end()
 	u.say("version " + next.pkg.Manifest.Version + " runs")
-	r.done <- nil
-	return next
 }

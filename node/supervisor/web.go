@@ -21,6 +21,7 @@ import (
 const (
 	maxRequestBody = 16 << 20 // bytes; reading on is an error
 	maxAnswer      = 64 << 20 // bytes; writing on is an error
+	maxHeaders     = 64 << 10 // bytes of an answer's headers
 	maxUnread      = 64 << 10 // bytes of a request that are read though the guest did not; above, the connection ends
 )
 
@@ -28,9 +29,11 @@ const (
 //
 //	/m/NAME/PATH      the module's files, and for what is none of them its on_request, which sees /PATH
 //	/m/NAME/.live     changes as they happen: see live
+//	NAME.localhost/…  the same without /m/NAME: a module's pages by themselves
 //	PATH              the same of the module with the longest http trigger above PATH, which sees PATH as it is
 //
-// Pages of other sites can send nothing here but what a link or an image can.
+// Pages of other sites can send nothing here but what a link or an image can. Pages under /m/ are of one site, and can
+// send each other's modules what a person could: modules that do not trust each other are for NAME.localhost.
 func (s *Supervisor) Web() http.Handler {
 	clean := http.NewServeMux() // sends a browser from a/../b to b
 	clean.HandleFunc("/", s.serveWeb)
@@ -38,6 +41,10 @@ func (s *Supervisor) Web() http.Handler {
 }
 
 func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
+	if u := s.unit(ownHost(r.Host)); u != nil {
+		u.serveWeb(w, r, r.URL.Path)
+		return
+	}
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/m/"); ok {
 		name, below, slash := strings.Cut(rest, "/")
 		u := s.unit(name)
@@ -65,6 +72,16 @@ func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found.serveWeb(w, r, r.URL.Path)
+}
+
+// ownHost is the NAME of NAME.localhost:port, or "".
+func ownHost(host string) string {
+	host, _, _ = strings.Cut(host, ":")
+	name, ok := strings.CutSuffix(host, ".localhost")
+	if !ok {
+		return ""
+	}
+	return name
 }
 
 // LocalOnly lets through what was addressed to this machine by name: a page elsewhere can have its own name lead to a
@@ -97,8 +114,8 @@ func (u *unit) serveWeb(w http.ResponseWriter, r *http.Request, below string) {
 		return
 	}
 	// A guest may answer before it has read all that was sent.
-	_ = http.NewResponseController(w).EnableFullDuplex()
-	a := &answer{w: w}
+	a := &answer{w: w, out: http.NewResponseController(w)}
+	_ = a.out.EnableFullDuplex()
 	fields := map[string]string{
 		"method": r.Method, "path": below, "query": r.URL.RawQuery, "host": r.Host, "remote": r.RemoteAddr,
 	}
@@ -163,24 +180,46 @@ func (u *unit) serveFile(w http.ResponseWriter, r *http.Request, below string) b
 // answer is sandbox.Response over a web request. What the guest wrote to the store is on disk before anything is sent.
 type answer struct {
 	w      http.ResponseWriter
+	out    *http.ResponseController
 	settle func(context.Context) error // set before the guest is told
+	undo   func()                      // what begin has set
 
-	mu     sync.Mutex // guards begun and gone
-	begun  bool
-	gone   bool
-	status int
-	sent   bool
-	size   int
+	mu    sync.Mutex // guards begun and gone
+	begun bool
+	gone  bool
+
+	// Of the guest's goroutine, then of finish.
+	status  int
+	sent    bool
+	size    int
+	headers int
 }
 
 var errSent = errors.New("supervisor: the answer was begun already")
 
-// begin is called when a guest is about to see the request; false if nobody waits any more.
-func (a *answer) begin(settle func(context.Context) error) bool {
+// begin is called when a guest is about to see the request; false if nobody waits any more. From then on the client has
+// as long as the guest to send and to take what belongs to it: neither may hold up the other events of the module.
+func (a *answer) begin(v *version, s *session) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.begun, a.settle = true, settle
-	return !a.gone
+	a.begun, a.settle = true, s.guest.Settle
+	if a.gone {
+		return false
+	}
+	within := func(d time.Duration) {
+		at := time.Now().Add(d)
+		_ = a.out.SetReadDeadline(at)
+		_ = a.out.SetWriteDeadline(at)
+	}
+	within(v.pkg.Manifest.Limits.Deadline)
+	stop := context.AfterFunc(v.unit.feeding, func() { within(shutdownTime) })
+	a.undo = func() {
+		if stop() { // else the node is stopping
+			_ = a.out.SetReadDeadline(time.Time{})
+			_ = a.out.SetWriteDeadline(time.Time{})
+		}
+	}
+	return true
 }
 
 // abandon is called when the client has gone; false if a guest is at it.
@@ -204,6 +243,13 @@ func (a *answer) Status(code int) error {
 func (a *answer) Header(name, value string) error {
 	if a.sent {
 		return errSent
+	}
+	if a.headers += len(name) + len(value) + 32; a.headers > maxHeaders {
+		return sandbox.ErrQuota
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Service-Worker-Allowed", "Clear-Site-Data":
+		return sandbox.ErrDenied // they reach over to the pages of other modules
 	}
 	if name == "" || strings.ContainsAny(name+value, "\r\n\x00") || strings.ContainsAny(name, " :") {
 		return errors.New("supervisor: not a header")
@@ -249,8 +295,8 @@ func (a *answer) send() error {
 
 // finish ends the answer as the guest's call ended.
 func (a *answer) finish(err error) {
-	if err == nil {
-		err = a.send()
+	if a.undo != nil {
+		defer a.undo()
 	}
 	if err == nil {
 		return
@@ -258,6 +304,8 @@ func (a *answer) finish(err error) {
 	if a.sent {
 		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 	}
+	// The client's time may have run out too, and a connection on which it has serves nothing more.
+	a.w.Header().Set("Connection", "close")
 	status := http.StatusInternalServerError
 	late := new(sandbox.DeadlineError)
 	switch {

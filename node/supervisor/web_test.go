@@ -3,7 +3,9 @@ package supervisor
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -254,7 +256,8 @@ func TestFetch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := new(Supervisor).fetcher(&m.Grants)
+	settled := 0
+	f := newFetcher(&m.Grants, func(context.Context) error { settled++; return nil })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	answer, err := f.Fetch(ctx, "POST", target.URL+"/x", [][2]string{{"X-Ask", "q"}}, []byte("body"))
@@ -271,7 +274,10 @@ func TestFetch(t *testing.T) {
 			t.Errorf("%s was fetched", url)
 		}
 	}
-	if new(Supervisor).fetcher(&module.Grants{}) != nil {
+	if settled == 0 {
+		t.Error("sent before what was written is on disk")
+	}
+	if newFetcher(&module.Grants{}, nil) != nil {
 		t.Error("a module without hosts has a fetcher")
 	}
 }
@@ -300,5 +306,75 @@ func TestFunctionTriggers(t *testing.T) {
 	})
 	if s := w.super.status("f"); s.Failed > 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A client that does not send what it said it would, or does not take what it asked for, holds up nobody for longer
+// than the module's deadline.
+func TestWebStalls(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	read := p.Import("nx", "event_read", types{i32, i32}, types{i32})
+	write := p.Import("nx", "http_write", types{i32, i32}, types{i32})
+	p.On(sandbox.OnRequest, slices.Concat(
+		sandboxtest.Const32(0), sandboxtest.Const32(100), sandboxtest.CallFunc(read), sandboxtest.Drop(),
+		[]byte{0x03, 0x40}, sandboxtest.Const32(0), sandboxtest.Const32(60_000), sandboxtest.CallFunc(write), // until it fails
+		sandboxtest.Const32(0), []byte{0x4e, 0x0d, 0, 0x0b})...)
+	p.On(sandbox.OnMessage, p.count("messages")...)
+	w.addSite("site", "[limits]\ndeadline = \"200ms\"\n[grants]\nsubscribe = [\"e\"]\n"+all+"[[triggers]]\nmessage = \"e\"\n", p.Bytes(), nil)
+	host := strings.TrimPrefix(w.serve().URL, "http://")
+	for n, request := range []string{
+		"POST /m/site/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+		"GET /m/site/ HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		c, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("the request", func() bool { return w.super.status("site").Calls["on_request"] == uint64(n+1) })
+		before := w.counted("messages")
+		w.wait("a message after it", func() bool {
+			_ = w.bus.Publish(t.Context(), "e", nil)
+			return w.counted("messages") > before
+		})
+	}
+}
+
+// What an answer may have in headers is bounded, and some would reach over to other modules.
+func TestAnswerHeaders(t *testing.T) {
+	a := &answer{w: httptest.NewRecorder()}
+	if err := a.Header("Service-Worker-Allowed", "/"); !errors.Is(err, sandbox.ErrDenied) {
+		t.Errorf("a worker over all modules: %v", err)
+	}
+	if err := a.Header("X", "a\r\nY: b"); err == nil {
+		t.Error("a header with a line break")
+	}
+	for range 1000 {
+		if err := a.Header("X", strings.Repeat("x", 1000)); err != nil {
+			if !errors.Is(err, sandbox.ErrQuota) {
+				t.Error(err)
+			}
+			return
+		}
+	}
+	t.Error("headers without end")
+}
+
+// A module's pages have a site of their own, too.
+func TestOwnHost(t *testing.T) {
+	w := newWorld(t)
+	w.addSite("site", "files = \"web\"\n"+all, site(), map[string]string{"index.html": "hi"})
+	for host, want := range map[string]int{"site.localhost:80": 200, "site.localhost": 200, "other.localhost": 404, "localhost": 404} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = host
+		answer := httptest.NewRecorder()
+		w.super.Web().ServeHTTP(answer, r)
+		if answer.Code != want {
+			t.Errorf("%s: %d, want %d", host, answer.Code, want)
+		}
 	}
 }
