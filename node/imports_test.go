@@ -61,9 +61,10 @@ var rooms = []room{
 	{name: "node/scaffold", ours: list("node/module", "sandbox/sdk"), never: list("net", "net/http")},
 	{name: "node/member", third: list(hashes, ciphers), never: list("net", "net/http")},
 	{name: "node/bus", ours: list("datastore", "sandbox"), never: list("net", "net/http")},
+	{name: "node/blob", ours: list("sandbox"), third: list(hashes), never: list("net", "net/http")},
 	{name: "node/module", third: list(hashes, "github.com/pelletier/go-toml/..."), never: list("net", "net/http", "sync", "context")},
 	{name: "node/guest", ours: list("crdt", "crdt/replica", "sandbox", "node/module"), never: list("net", "net/http")},
-	{name: "node/supervisor", ours: list("crdt", "crdt/replica", "sandbox", "node/api", "node/bus", "node/guest", "node/module")},
+	{name: "node/supervisor", ours: list("crdt", "crdt/replica", "sandbox", "node/api", "node/blob", "node/bus", "node/guest", "node/module")},
 	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
 	// Its guests are written with the assembler of sandboxtest.
 	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(metrics, list(hashes))},

@@ -73,7 +73,7 @@ var (
 	descLost      = desc("module_dropped_events_total", "Events that found the module's mailbox full.", "module")
 	descCPU       = desc("module_cpu_seconds_total", "Time a module computed.", "module")
 	descThrottled = desc("module_throttled_seconds_total", "Time a module waited because it had used its share of CPU.", "module")
-	descKeys      = desc("module_storage_bytes", "Bytes of a module's own keys and values.", "module")
+	descKeys      = desc("module_storage_bytes", "Bytes of a module's own keys and values, and its blobs.", "module")
 	descOutbox    = desc("messages_waiting", "Messages that were sent and have not been taken yet.")
 	descUnheard   = desc("messages_lost_total", "Messages kept from a subscriber by a full mailbox, or by a rate.")
 	descHealthy   = desc("writable", "1 while writes reach the disk.")

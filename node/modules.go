@@ -32,7 +32,7 @@ func (n *Node) openModules() error {
 	}
 	n.modules = supervisor.New(supervisor.Config{
 		Shelf: n.cfg.Shelf(), World: n.world(), Runtime: n.sandbox, Log: n.log, Signers: n.cfg.Signers,
-		Count: n.metrics.counter, Value: n.Get, Bus: n.bus,
+		Count: n.metrics.counter, Value: n.Get, Bus: n.bus, Blobs: n.blobs,
 	})
 	return nil
 }

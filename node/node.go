@@ -16,6 +16,7 @@ import (
 
 	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/node/api"
+	"github.com/numax-mesh/numax/node/blob"
 	"github.com/numax-mesh/numax/node/bus"
 	"github.com/numax-mesh/numax/node/supervisor"
 	"github.com/numax-mesh/numax/p2p"
@@ -34,7 +35,9 @@ type Node struct {
 	host    *p2p.Host // nil without a network
 	mesh    *mesh
 	bus     *bus.Bus
-	wire    *wire          // of the bus; unused without a network
+	wire    *wire // of the bus; unused without a network
+	blobs   *blob.Exchange
+	blobNet *blobNet
 	api     *api.Listeners // nil if off
 	web     net.Listener   // nil if off
 	observe net.Listener   // nil if off
@@ -74,6 +77,9 @@ func Open(cfg Config, log *slog.Logger) (_ *Node, err error) {
 	n.Data, n.Lists = &Data{n.state.replica, n.state.book, cfg.Network}, newLists(&cfg)
 	n.metrics = newMetrics(n)
 	if n.bus, n.wire, err = openBus(n.state, cfg.networked(), log); err != nil {
+		return nil, err
+	}
+	if n.blobs, n.blobNet, err = openBlobs(&cfg, n.state, log); err != nil {
 		return nil, err
 	}
 	if cfg.networked() {
@@ -130,6 +136,7 @@ func (n *Node) openHost() error {
 	if n.book != nil {
 		n.greeter = newGreeter(n.book, host, n.log)
 	}
+	n.blobNet.join(n.blobs, host)
 	return errors.Join(n.mesh.start(n.state.network, n.state.replica), n.wire.join(n.bus, n.state, host))
 }
 

@@ -82,6 +82,11 @@ var nxFunctions = []*hostFunc{
 	fn("fetch", i32s(8), fetch),
 	fn("fetch_header", i32s(4), fetchHeader),
 	fn("fetch_read", i32s(2), fetchRead),
+	fn("blob_write", i32s(2), blobWrite),
+	fn("blob_finish", i32s(2), blobFinish),
+	fn("blob_size", i32s(2), blobSize),
+	fn("blob_read", []api.ValueType{i32, i32, i64, i32, i32}, blobRead), // hash, offset, out
+	fn("blob_drop", i32s(2), blobDrop),
 }
 
 // capabilities is what host_capabilities answers: every name in nxFunctions, sorted, one a line. Made in init, not

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zeebo/blake3"
+
 	"github.com/numax-mesh/numax/sandbox"
 	"github.com/numax-mesh/numax/sandbox/sandboxtest"
 )
@@ -27,6 +29,7 @@ func (r *response) Header(name, value string) error {
 func TestServiceRows(t *testing.T) {
 	const mostly = 64 * kib
 	over := strings.Repeat("s", 129)
+	sum := func(s string) string { h := blake3.Sum256([]byte(s)); return string(h[:]) }
 	rows := []struct {
 		call  string
 		args  []arg
@@ -66,6 +69,29 @@ func TestServiceRows(t *testing.T) {
 		{call: "fetch", args: []arg{in("GET"), in("http://h/"), in("no colon"), in("")}, want: -3, free: true},
 		{call: "fetch_header", args: []arg{in("Kind"), out(9)}, want: -1, free: true}, // nothing was fetched
 		{call: "fetch_read", args: []arg{out(9)}, want: -1, free: true},
+		{call: "blob_write", args: []arg{in("hi")}, asked: "blob write hi"},
+		{call: "blob_write", args: []arg{size(mib)}, asked: "blob write " + string(blank[:mib])},
+		{call: "blob_write", args: []arg{size(mib + 1)}, want: -3, free: true},
+		{call: "blob_write", args: []arg{at(memoryEnd, 1)}, want: -3, free: true},
+		{call: "blob_finish", args: []arg{out(32)}, want: 32, asked: "blob finish", out: sum("")},
+		{call: "blob_finish", args: []arg{out(31)}, want: -2, free: true},
+		{call: "blob_finish", args: []arg{out(mib + 1)}, want: -3, free: true},
+		{call: "blob_finish", args: []arg{at(memoryEnd-31, 32)}, want: -3, free: true},
+		{call: "blob_size", args: []arg{in(sum("answer"))}, want: 6, asked: "blob size"},
+		{call: "blob_size", args: []arg{in(sum("none"))}, want: -1},
+		{call: "blob_size", args: []arg{in(sum("answer")[1:])}, want: -3, free: true},
+		{call: "blob_size", args: []arg{in(sum("answer") + "x")}, want: -3, free: true},
+		{call: "blob_read", args: []arg{in(sum("answer")), num(2), out(3)}, want: 3, asked: "blob read at 2", out: "swe"},
+		{call: "blob_read", args: []arg{in(sum("answer")), num(2), out(9)}, want: 4, asked: "blob read at 2", out: "swer"},
+		{call: "blob_read", args: []arg{in(sum("answer")), num(6), out(9)}, asked: "blob read at 6"},
+		{call: "blob_read", args: []arg{in(sum("answer")), num(0), out(0)}, want: -2, free: true},
+		{call: "blob_read", args: []arg{in(sum("answer")), num(1 << 63), out(9)}, want: -3, free: true},
+		{call: "blob_read", args: []arg{in(sum("answer")), num(0), out(mib + 1)}, want: -3, free: true},
+		{call: "blob_read", args: []arg{in(sum("none")), num(0), out(9)}, want: -1},
+		{call: "blob_read", args: []arg{in("short"), num(0), out(9)}, want: -3, free: true},
+		{call: "blob_drop", args: []arg{in(sum("answer"))}, asked: "blob drop"},
+		{call: "blob_drop", args: []arg{in(sum("none"))}, want: -1},
+		{call: "blob_drop", args: []arg{in("short")}, want: -3, free: true},
 		{call: "event_get", args: []arg{in("x"), out(9)}, want: -1, free: true}, // no event
 		{call: "event_read", args: []arg{out(9)}, want: -1, free: true},
 		{call: "msg_reply", args: []arg{in("x")}, want: -3, free: true},
@@ -93,7 +119,7 @@ func TestServiceRows(t *testing.T) {
 		}
 		for err, want := range map[error]int64{sandbox.ErrDenied: -6, sandbox.ErrBusy: -8, sandbox.ErrQuota: -7, errors.New("fire"): -3} {
 			s.Err = err
-			f.clear()
+			f.serve(s) // as it was before the call
 			if got := f.call(r.call, r.args...); got != want {
 				t.Errorf("%s with %v = %d, want %d", r.call, err, got, want)
 			}
@@ -109,6 +135,36 @@ func TestServiceRows(t *testing.T) {
 		}
 		if !r.free && !slices.Equal(denied.denied, []string{r.call}) {
 			t.Errorf("%s: denied calls counted %q", r.call, denied.denied)
+		}
+	}
+}
+
+// What an instance has not finished is dropped at its end, however that comes.
+func TestUnfinishedBlob(t *testing.T) {
+	m := new(sandboxtest.Module)
+	write := m.Import("nx", "blob_write", []sandboxtest.Type{i32, i32}, []sandboxtest.Type{i32})
+	m.Memory(1, "memory")
+	hi := slices.Concat(sandboxtest.SayCode(write, "hi"), sandboxtest.TrapUnless32(0))
+	m.On(sandbox.OnTick, hi...)
+	m.On(sandbox.OnChange, slices.Concat(hi, sandboxtest.Trap())...)
+	code := compile(t, m.Bytes())
+	for _, event := range []string{sandbox.OnTick, sandbox.OnChange} {
+		s := &sandboxtest.Service{Node: sandboxtest.NewNode()}
+		host := s.Host()
+		host.Blobs = s.Blobs()
+		i, err := code.Start(t.Context(), sandbox.Call{Host: host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := i.Handle(t.Context(), &sandbox.Event{Name: event}) != nil
+		if failed != (event == sandbox.OnChange) {
+			t.Errorf("%s failed: %t", event, failed)
+		}
+		if err := i.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if want := []string{"blob write hi", "blob discard hi"}; !slices.Equal(s.Asked, want) {
+			t.Errorf("%s asked %q, want %q", event, s.Asked, want)
 		}
 	}
 }

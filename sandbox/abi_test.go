@@ -93,7 +93,7 @@ func (f *fixture) open() {
 
 // serve gives the guest a service.
 func (f *fixture) serve(s *sandboxtest.Service) {
-	f.host.Service, f.host.Messages, f.host.Fetch = s, s, s
+	f.host.Service, f.host.Messages, f.host.Fetch, f.host.Blobs = s, s, s, s.Blobs()
 	f.open()
 }
 

@@ -75,7 +75,7 @@ const (
 	maxLogLine = 8 << 10                // and abort messages
 
 	counterSize = 8  // a counter value: 8 bytes, little-endian
-	hashSize    = 32 // SHA-256 and BLAKE3
+	hashSize    = 32 // SHA-256 and BLAKE3, and what names a blob
 	rgaIDSpace  = 36 // what a guest must offer for an RGA id, whatever its real length
 )
 

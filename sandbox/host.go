@@ -87,6 +87,7 @@ type Host struct {
 	Service        Service
 	Messages       Messages
 	Fetch          Fetcher
+	Blobs          Blobs
 	WithholdTime   bool
 	WithholdRandom bool
 

@@ -109,6 +109,7 @@ func (i *Instance) free(ctx context.Context) {
 	// Closed with a context that cannot have ended, or resources would stay.
 	_ = i.wasm.Close(context.WithoutCancel(ctx))
 	i.memory.release()
+	i.guest.discardBlob()
 }
 
 // call calls an export with what the guest may know meanwhile.
@@ -173,6 +174,7 @@ func (m *Module) instantiate(ctx context.Context, c Call) (*Instance, error) {
 	})
 	if err != nil {
 		i.memory.release()
+		g.discardBlob()
 		return nil, err
 	}
 	if m.reactor {

@@ -43,7 +43,7 @@ type Module struct {
 	Ops       uint64            `json:"ops"`               // writes, of objects and keys
 	Bytes     uint64            `json:"bytes"`
 	Refused   uint64            `json:"refused"` // writes over a quota
-	Storage   int64             `json:"storage"` // bytes of its keys and values
+	Storage   int64             `json:"storage"` // bytes of its keys and values, and its blobs
 	Grants    []string          `json:"grants"`  // what it may do, in words
 	Limits    string            `json:"limits"`
 }

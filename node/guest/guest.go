@@ -40,7 +40,7 @@ type Guest struct {
 	wrote  bool            // since it was settled
 }
 
-// Host is the sandbox's view of a new guest, with no service, messages or web, which are the caller's to add. keySpace
+// Host is the sandbox's view of a new guest, with no service, messages, web or blobs, which are the caller's to add. keySpace
 // is where its db_* keys are; grants nil is a module run by hand.
 func Host(w World, keySpace string, grants *module.Grants, use Use) (*Guest, sandbox.Host) {
 	g := &Guest{world: w, grants: grants, writes: use.Writes, ctx: context.Background()}

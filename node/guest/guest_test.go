@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -112,8 +113,8 @@ func TestByHand(t *testing.T) {
 	if peers, err := h.Net.Peers(); err != nil || len(peers) != 2 || peers[0].Addr != "a" {
 		t.Errorf("peers %v %v", peers, err)
 	}
-	if h.Service != nil || h.Messages != nil || h.Fetch != nil {
-		t.Error("it has a service, messages or the web")
+	if h.Service != nil || h.Messages != nil || h.Fetch != nil || h.Blobs != nil {
+		t.Error("it has a service, messages, the web or blobs")
 	}
 	w.Net = nil
 	if _, h := Host(w, "default", nil, Use{}); !errors.Is(h.CRDT.Ready(), sandbox.ErrSyncDisabled) || h.Net != nil {
@@ -124,7 +125,7 @@ func TestByHand(t *testing.T) {
 // Storage is what keys and values take, whatever way they came to be.
 func TestSpace(t *testing.T) {
 	w := newWorld(t)
-	space, err := NewSpace(w.Replica.Keys("m"))
+	space, err := NewSpace(w.Replica.Keys("m"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,16 @@ func TestSpace(t *testing.T) {
 	if err := h.KV.Delete([]byte("key")); err != nil || space.Used() != 5 {
 		t.Errorf("delete: %v, %d used", err, space.Used())
 	}
-	if again, err := NewSpace(w.Replica.Keys("m")); err != nil || again.Used() != 5 {
+	for _, x := range []struct {
+		bytes int64
+		want  error
+		used  int64
+	}{{16, sandbox.ErrQuota, 5}, {15, nil, 20}, {math.MaxInt64, sandbox.ErrQuota, 20}, {-15, nil, 5}} {
+		if err := space.Add(x.bytes); !errors.Is(err, x.want) || space.Used() != x.used {
+			t.Errorf("add %d: %v, %d used, want %v, %d", x.bytes, err, space.Used(), x.want, x.used)
+		}
+	}
+	if again, err := NewSpace(w.Replica.Keys("m"), 0); err != nil || again.Used() != 5 {
 		t.Errorf("counted anew: %d, %v", again.Used(), err)
 	}
 }

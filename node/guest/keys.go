@@ -62,16 +62,17 @@ func (k keys) Scan(prefix, after []byte, visit func(key, value []byte) bool) err
 	return k.keys.Scan(prefix, after, visit)
 }
 
-// Space is how much a module keeps under its keys. It is shared by the module's instances, and safe for concurrent
+// Space is how much a module keeps: its keys and values, and its blobs. It is shared by the module's instances, and safe for concurrent
 // use.
 type Space struct {
 	limit, used atomic.Int64
 	mu          sync.Mutex // orders the writes, which change used
 }
 
-// NewSpace counts what a module keeps already.
-func NewSpace(k *replica.Keys) (*Space, error) {
+// NewSpace counts what a module keeps already under its keys, and adds what it keeps elsewhere.
+func NewSpace(k *replica.Keys, elsewhere int64) (*Space, error) {
 	s := new(Space)
+	s.used.Store(elsewhere)
 	err := k.Scan(nil, nil, func(key, value []byte) bool {
 		if bytes.HasPrefix(key, []byte("__nx/")) {
 			return true // the host's
@@ -85,5 +86,17 @@ func NewSpace(k *replica.Keys) (*Space, error) {
 // SetLimit bounds it; what is there already stays.
 func (s *Space) SetLimit(bytes int64) { s.limit.Store(bytes) }
 
-// Used is how many bytes the module's keys and values have.
+// Add takes so many bytes more, for what is not kept under keys: ErrQuota if there is no room, and nothing is taken.
+// Bytes below zero are given back.
+func (s *Space) Add(bytes int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bytes > 0 && bytes > s.limit.Load()-s.used.Load() {
+		return sandbox.ErrQuota
+	}
+	s.used.Add(bytes)
+	return nil
+}
+
+// Used is how many bytes the module keeps.
 func (s *Space) Used() int64 { return s.used.Load() }

@@ -37,7 +37,10 @@ func (g *Grants) Describe() []string {
 	for _, b := range []struct {
 		what string
 		may  bool
-	}{{"draw random numbers", g.Random}, {"read the clock", g.Time}, {"see who is connected", g.Peers}} {
+	}{
+		{"draw random numbers", g.Random}, {"read the clock", g.Time}, {"see who is connected", g.Peers},
+		{"keep blobs, and fetch them from other nodes", g.Blobs},
+	} {
 		if b.may {
 			lines = append(lines, b.what)
 		}

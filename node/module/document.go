@@ -38,6 +38,7 @@ type grantsDoc struct {
 	Random    bool      `toml:"random,omitempty" json:"random,omitempty"`
 	Time      bool      `toml:"time,omitempty" json:"time,omitempty"`
 	Peers     bool      `toml:"peers,omitempty" json:"peers,omitempty"`
+	Blobs     bool      `toml:"blobs,omitempty" json:"blobs,omitempty"`
 	Data      []dataDoc `toml:"data,omitempty" json:"data,omitempty"`
 }
 
@@ -61,7 +62,7 @@ func (m *Manifest) document() document {
 		Restart: restartDoc{string(m.Restart.Policy), shortDuration(m.Restart.Backoff), shortDuration(m.Restart.MaxBackoff), int64(m.Restart.Tries)},
 		Grants: grantsDoc{
 			Publish: g.Publish, Subscribe: g.Subscribe, Hosts: g.Hosts, Env: g.Env,
-			Random: g.Random, Time: g.Time, Peers: g.Peers,
+			Random: g.Random, Time: g.Time, Peers: g.Peers, Blobs: g.Blobs,
 		},
 		Limits:   m.Limits.document(),
 		Triggers: []triggerDoc{},

@@ -19,6 +19,7 @@ type Grants struct {
 	Random    bool
 	Time      bool
 	Peers     bool // who is connected
+	Blobs     bool // to make blobs, and to read those whose hash it knows
 }
 
 // DataGrant opens the objects of a dataset whose keys start with Prefix.

@@ -29,7 +29,7 @@ var drawGrants = rapid.Custom(func(t *rapid.T) Grants {
 	g := Grants{
 		Publish: drawList(t, drawPattern, "publish"), Subscribe: drawList(t, drawPattern, "subscribe"),
 		Hosts: drawList(t, drawHost, "hosts"), Env: drawList(t, drawEnv, "env"),
-		Random: rapid.Bool().Draw(t, "random"), Time: rapid.Bool().Draw(t, "time"), Peers: rapid.Bool().Draw(t, "peers"),
+		Random: rapid.Bool().Draw(t, "random"), Time: rapid.Bool().Draw(t, "time"), Peers: rapid.Bool().Draw(t, "peers"), Blobs: rapid.Bool().Draw(t, "blobs"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "data") {
 		d := DataGrant{

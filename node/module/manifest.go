@@ -200,7 +200,7 @@ func (d *restartDoc) restart() (Restart, error) {
 func (d *grantsDoc) grants() (Grants, error) {
 	g := Grants{
 		Publish: orNil(d.Publish), Subscribe: orNil(d.Subscribe), Hosts: orNil(d.Hosts), Env: orNil(d.Env),
-		Random: d.Random, Time: d.Time, Peers: d.Peers,
+		Random: d.Random, Time: d.Time, Peers: d.Peers, Blobs: d.Blobs,
 	}
 	for i, x := range d.Data {
 		grant := DataGrant{Dataset: x.Dataset, Prefix: x.Prefix}

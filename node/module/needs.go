@@ -36,6 +36,7 @@ var needTable = []struct {
 	{"msg_subscribe", "subscribe", func(g *Grants) bool { return len(g.Subscribe) > 0 }},
 	{"on_message", "subscribe", func(g *Grants) bool { return len(g.Subscribe) > 0 }},
 	{"fetch", "hosts", func(g *Grants) bool { return len(g.Hosts) > 0 }},
+	{"blob_", "blobs", func(g *Grants) bool { return g.Blobs }},
 	{"dataset_use", "data", func(g *Grants) bool { return len(g.Data) > 0 }},
 	{"crdt_watch", "data read", func(g *Grants) bool { return g.reads("") }},
 	{"on_change", "data read", func(g *Grants) bool { return g.reads("") }},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/numax-mesh/numax/node/api"
+	"github.com/numax-mesh/numax/node/blob"
 	"github.com/numax-mesh/numax/node/bus"
 	"github.com/numax-mesh/numax/node/guest"
 	"github.com/numax-mesh/numax/node/module"
@@ -31,7 +32,8 @@ type Config struct {
 	Shelf   Shelf
 	World   guest.World
 	Runtime *sandbox.Runtime
-	Bus     Bus // nil = no messages
+	Bus     Bus            // nil = no messages
+	Blobs   *blob.Exchange // nil = no blobs
 	Log     *slog.Logger
 	// Signers are keys one of which must have signed a module; none = modules need no signature.
 	Signers []module.PublicKey

@@ -89,7 +89,14 @@ func (s *Supervisor) newUnit(name string, p *module.Package) (*unit, error) {
 	if u.journal, err = openJournal(s.cfg.Shelf.path(name, logFile)); err != nil {
 		return nil, err
 	}
-	if u.space, err = guest.NewSpace(s.cfg.World.Replica.Keys(name)); err != nil {
+	var blobs int64
+	if b := s.cfg.Blobs; b != nil {
+		blobs, err = b.Store().Used(name)
+	}
+	if err == nil {
+		u.space, err = guest.NewSpace(s.cfg.World.Replica.Keys(name), blobs)
+	}
+	if err != nil {
 		return nil, errors.Join(err, u.journal.Close())
 	}
 	u.space.SetLimit(p.Manifest.Limits.Storage)

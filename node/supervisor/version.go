@@ -65,6 +65,9 @@ func (v *version) open() (*session, sandbox.Call) {
 		host.Messages = s
 	}
 	host.Fetch = newFetcher(&m.Grants, g.Settle)
+	if b := u.s.cfg.Blobs; b != nil && m.Grants.Blobs {
+		host.Blobs = b.Session(u.name, u.space)
+	}
 	host.Log = u.journal.Guest
 	host.Emit = func(name string, payload []byte) { u.journal.Guest("event " + name + " " + string(payload)) }
 	host.Count = u.s.cfg.Count(u.name)

@@ -37,6 +37,8 @@ var Functions = []Function{
 	f("msg_publish", "iiii", "i"), f("msg_send", "iiiiii", "i"), f("msg_request", "iiiiiii", "i"), f("msg_reply", "ii", "i"),
 	f("http_status", "i", "i"), f("http_header", "iiii", "i"), f("http_write", "ii", "i"),
 	f("fetch", "iiiiiiii", "i"), f("fetch_header", "iiii", "i"), f("fetch_read", "ii", "i"),
+	f("blob_write", "ii", "i"), f("blob_finish", "ii", "i"), f("blob_size", "ii", "i"), f("blob_read", "iiIii", "i"),
+	f("blob_drop", "ii", "i"),
 }
 
 func f(name, params, results string) Function {

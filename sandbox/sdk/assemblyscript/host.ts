@@ -269,3 +269,25 @@ export declare function fetch_header(name: usize, nameLen: u32, out: usize, outC
 /** Reads on in the body of what was fetched: how many bytes, 0 at its end. */
 @external("nx", "fetch_read")
 export declare function fetch_read(out: usize, outCap: u32): i32;
+
+// Blobs.
+
+/** Appends at most 1 MiB to the blob this instance is making. 0. */
+@external("nx", "blob_write")
+export declare function blob_write(data: usize, dataLen: u32): i32;
+
+/** Makes it a blob, on disk; writes its hash. 32. */
+@external("nx", "blob_finish")
+export declare function blob_finish(out: usize, outCap: u32): i32;
+
+/** The size of a blob, fetched if it is not here, or -1. */
+@external("nx", "blob_size")
+export declare function blob_size(hash: usize, hashLen: u32): i32;
+
+/** Reads from an offset: how many bytes, 0 at the end, or -1. */
+@external("nx", "blob_read")
+export declare function blob_read(hash: usize, hashLen: u32, offset: u64, out: usize, outCap: u32): i32;
+
+/** Takes back that the module needs a blob. 0, or -1. */
+@external("nx", "blob_drop")
+export declare function blob_drop(hash: usize, hashLen: u32): i32;

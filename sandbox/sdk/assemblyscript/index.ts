@@ -22,6 +22,7 @@
 // as far as its manifest asks for them.
 
 export * from "./answer";
+export * from "./blob";
 export * from "./crdt";
 export * from "./event";
 export * from "./http";

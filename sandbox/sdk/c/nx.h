@@ -246,6 +246,23 @@ NX_IMPORT(fetch) int32_t nx_fetch(const void *method, uint32_t method_len, const
 NX_IMPORT(fetch_header) int32_t nx_fetch_header(const void *name, uint32_t name_len, void *out, uint32_t out_cap);
 NX_IMPORT(fetch_read) int32_t nx_fetch_read(void *out, uint32_t out_cap);
 
+/* Blobs: bytes of up to 64 MiB, named by their BLAKE3 hash and the same on every node. */
+
+/* Appends at most 1 MiB to the blob that this instance is making. NX_QUOTA over 64 MiB or the module's storage. 0. */
+NX_IMPORT(blob_write) int32_t nx_blob_write(const void *data, uint32_t data_len);
+
+/* Makes it a blob, which is on disk then: its hash of 32 bytes. 32. */
+NX_IMPORT(blob_finish) int32_t nx_blob_finish(void *out, uint32_t out_cap);
+
+/* The size of a blob, which is fetched if it is not here. NX_NOT_FOUND if no connected node has it. */
+NX_IMPORT(blob_size) int32_t nx_blob_size(const void *hash, uint32_t hash_len);
+
+/* Reads from an offset, and fetches as nx_blob_size: how many bytes, 0 at the end. */
+NX_IMPORT(blob_read) int32_t nx_blob_read(const void *hash, uint32_t hash_len, uint64_t offset, void *out, uint32_t out_cap);
+
+/* Says that the module needs a blob no more that it made or read. NX_NOT_FOUND if it has it not. */
+NX_IMPORT(blob_drop) int32_t nx_blob_drop(const void *hash, uint32_t hash_len);
+
 /* ---- Answers ---- */
 
 /* The text of a code. */

@@ -63,6 +63,21 @@ func importFetchHeader(name string, out unsafe.Pointer, capacity uint32) int32
 //go:wasmimport nx fetch_read
 func importFetchRead(out unsafe.Pointer, capacity uint32) int32
 
+//go:wasmimport nx blob_write
+func importBlobWrite(data string) int32
+
+//go:wasmimport nx blob_finish
+func importBlobFinish(out unsafe.Pointer, capacity uint32) int32
+
+//go:wasmimport nx blob_size
+func importBlobSize(hash string) int32
+
+//go:wasmimport nx blob_read
+func importBlobRead(hash string, offset uint64, out unsafe.Pointer, capacity uint32) int32
+
+//go:wasmimport nx blob_drop
+func importBlobDrop(hash string) int32
+
 func eventGet(name string, out []byte) int32 {
 	return importEventGet(name, unsafe.Pointer(unsafe.SliceData(out)), uint32(len(out)))
 }
@@ -98,3 +113,17 @@ func fetchHeader(name string, out []byte) int32 {
 func fetchRead(out []byte) int32 {
 	return importFetchRead(unsafe.Pointer(unsafe.SliceData(out)), uint32(len(out)))
 }
+
+func blobWrite(data []byte) int32 { return importBlobWrite(view(data)) }
+
+func blobFinish(out []byte) int32 {
+	return importBlobFinish(unsafe.Pointer(unsafe.SliceData(out)), uint32(len(out)))
+}
+
+func blobSize(hash []byte) int32 { return importBlobSize(view(hash)) }
+
+func blobRead(hash []byte, offset uint64, out []byte) int32 {
+	return importBlobRead(view(hash), offset, unsafe.Pointer(unsafe.SliceData(out)), uint32(len(out)))
+}
+
+func blobDrop(hash []byte) int32 { return importBlobDrop(view(hash)) }

@@ -32,6 +32,7 @@
 extern crate alloc;
 
 mod answer;
+mod blob;
 mod crdt;
 mod entry;
 mod error;
@@ -42,6 +43,7 @@ mod message;
 pub mod sys;
 mod system;
 
+pub use blob::{blob_size, drop_blob, finish_blob, read_blob, write_blob, BlobHash};
 pub use crdt::{commit, GCounter, Id, List, Map, PNCounter, Register, Set, HEAD};
 #[doc(hidden)]
 pub use entry::call;

@@ -207,4 +207,15 @@ extern "C" {
     pub fn fetch_header(name: *const u8, name_len: usize, out: *mut u8, out_cap: u32) -> i32;
     /// Reads on in the body of what was fetched: how many bytes, 0 at its end.
     pub fn fetch_read(out: *mut u8, out_cap: u32) -> i32;
+    // Blobs
+    /// Appends at most 1 MiB to the blob this instance is making. 0.
+    pub fn blob_write(data: *const u8, data_len: usize) -> i32;
+    /// Makes it a blob, on disk; writes its hash. 32.
+    pub fn blob_finish(out: *mut u8, out_cap: u32) -> i32;
+    /// The size of a blob, fetched if it is not here, or -1.
+    pub fn blob_size(hash: *const u8, hash_len: usize) -> i32;
+    /// Reads from an offset: how many bytes, 0 at the end, or -1.
+    pub fn blob_read(hash: *const u8, hash_len: usize, offset: u64, out: *mut u8, out_cap: u32) -> i32;
+    /// Takes back that the module needs a blob. 0, or -1.
+    pub fn blob_drop(hash: *const u8, hash_len: usize) -> i32;
 }

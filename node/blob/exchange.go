@@ -1,0 +1,54 @@
+package blob
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Net is what an exchange needs of the network. Nodes are named by their peer ids. Its methods are called concurrently.
+type Net interface {
+	// Peers are the connected nodes that can be opened a stream to.
+	Peers() []string
+	// Open opens a stream to a connected node, which gets it by Serve. ctx is of the opening alone. Closing the stream
+	// ends both directions at once and unblocks reads and writes.
+	Open(ctx context.Context, peer string) (io.ReadWriteCloser, error)
+}
+
+// Options of an exchange. Store is required.
+type Options struct {
+	Store *Store
+	Net   Net // nil = this node alone
+	// MayRead says which peers get blobs; nil = all.
+	MayRead func(peer string) bool
+	Log     *slog.Logger
+}
+
+// Exchange fetches blobs from other nodes and serves them. Its methods may be called concurrently.
+type Exchange struct {
+	o       Options
+	slots   chan struct{} // fetches under way
+	answers chan struct{} // and answers
+
+	mu      sync.Mutex // guards the rest
+	flights map[Hash]chan struct{}
+	serving map[string]int // streams, by peer
+	shunned map[string]time.Time
+	paces   map[string]*pace // by module
+}
+
+// New makes an exchange.
+func New(o Options) *Exchange {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Exchange{
+		o: o, slots: make(chan struct{}, maxFetches), answers: make(chan struct{}, maxServing), flights: make(map[Hash]chan struct{}), serving: make(map[string]int),
+		shunned: make(map[string]time.Time), paces: make(map[string]*pace),
+	}
+}
+
+// Store is what the exchange keeps blobs in.
+func (x *Exchange) Store() *Store { return x.o.Store }
