@@ -161,6 +161,17 @@ func (s *Store) Get(h Hash) (f *os.File, size int64, err error) {
 	return f, info.Size(), nil
 }
 
+// Owned are the blobs that a module has a mark on.
+func (s *Store) Owned(owner string) (all []Hash, err error) {
+	if err = checkOwner(owner); err == nil {
+		err = s.marks(owner, func(h Hash) error { all = append(all, h); return nil })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("blob: list what %s has: %w", owner, err)
+	}
+	return all, nil
+}
+
 // Used is what the blobs of a module take; see Cost.
 func (s *Store) Used(owner string) (total int64, err error) {
 	if err = checkOwner(owner); err == nil {

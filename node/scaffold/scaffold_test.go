@@ -154,7 +154,7 @@ func TestSameProgramLives(t *testing.T) {
 		node := sandboxtest.NewNode()
 		service := &sandboxtest.Service{Node: node, Reply: []byte("answer")}
 		host := node.Host()
-		host.Service, host.Messages, host.Fetch = service, service, service
+		host.Service, host.Messages, host.Fetch, host.Blobs = service, service, service, service.Blobs()
 		i, err := m.Start(t.Context(), sandbox.Call{Host: host})
 		if err != nil {
 			t.Fatal(err)
@@ -191,6 +191,7 @@ func TestSameProgramLives(t *testing.T) {
 		if want := strings.Join([]string{
 			"watch a/", "unwatch b/", "timer 7 100ms 1s", "use other", "subscribe s.x", "unsubscribe s.y",
 			"publish s.p hi", "send node-2 s.s x", "request s.q ?", "POST http://h/ [[A b] [C d]] body",
+			"blob write a blob", "blob finish", "blob size", "blob read at 0", "blob drop",
 		}, "\n"); asked != want {
 			t.Errorf("asked for\n%s\nwant\n%s", asked, want)
 		}

@@ -18,7 +18,7 @@
 // Replicated values are named by a key. There are six families, with key spaces of their own: GCounter, PNCounter,
 // Register, LWWMap, ORSet and List. A write is applied when it returns: the guest reads what it wrote. commit waits
 // until it is on disk too. Keys, fields and elements are UTF-8 of at most 8 KiB, values at most 1 MiB; a key must not
-// start with "__nx/". A guest that exports a handler, as on_message, lives on and may use timers, messages and web requests,
+// start with "__nx/". A guest that exports a handler, as on_message, lives on and may use timers, messages, blobs and web requests,
 // as far as its manifest asks for them.
 
 export * from "./answer";

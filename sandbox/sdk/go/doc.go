@@ -36,7 +36,7 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o NAME.wasm .
 //
-// Watches, timers, messages and web requests are for guests whose manifest asks for them; others get [ErrDenied].
+// Watches, timers, messages, blobs and web requests are for guests whose manifest asks for them; others get [ErrDenied].
 //
 // # On other platforms
 //

@@ -39,7 +39,20 @@ fn init() -> Result<()> {
     let header = |name| fetched.header(name).unwrap_or_default();
     see("fetch", Ok(format!("{},{}", header("Kind"), header("None"))));
     see("fetch", fetched.body().map(|b| utf8(&b)));
+    blob()?;
     see("event", Ok(field("event").unwrap_or_default()));
+    Ok(())
+}
+
+fn blob() -> Result<()> {
+    see("blob", ok(write_blob(b"a blob")));
+    let hash = finish_blob()?;
+    let size = blob_size(&hash)?.unwrap_or_default();
+    let mut text = [0; 64];
+    see("blob", read_blob(&hash, 0, &mut text).map(|n| format!("{} {}", size, utf8(&text[..n.unwrap_or_default()]))));
+    see("blob", drop_blob(&hash));
+    see("blob", drop_blob(&hash));
+    see("blob", blob_size(&hash).map(|n| n.is_some()));
     Ok(())
 }
 

@@ -76,6 +76,20 @@ static void fields(const char *what, const char *const *names, uint32_t n) {
 
 /* ---- The handlers ---- */
 
+static void blob(void) {
+  uint8_t hash[NX_HASH_SIZE];
+  ok("blob", nx_blob_write(NX_STR("a blob")));
+  if (nx_blob_finish(hash, sizeof hash) != NX_HASH_SIZE) nx_abort(NX_STR("no hash"));
+  begin("blob");
+  number(nx_blob_size(hash, sizeof hash));
+  text(" ");
+  add(out, nx_blob_read(hash, sizeof hash, 0, out, sizeof out));
+  end();
+  found("blob", nx_blob_drop(hash, sizeof hash));
+  found("blob", nx_blob_drop(hash, sizeof hash));
+  found("blob", nx_blob_size(hash, sizeof hash) >= 0 ? 0 : NX_NOT_FOUND);
+}
+
 NX_EXPORT("init") void init(void) {
   ok("watch", nx_crdt_watch(NX_STR("a/")));
   ok("unwatch", nx_crdt_unwatch(NX_STR("b/")));
@@ -103,6 +117,7 @@ NX_EXPORT("init") void init(void) {
   begin("fetch");
   while ((n = nx_fetch_read(out, sizeof out)) > 0) add(out, n);
   end();
+  blob();
   begin("event");
   field("event");
   end();

@@ -38,7 +38,29 @@ func start() {
 	see("fetch", fetched.Header("Kind")+","+fetched.Header("None"))
 	body, err := io.ReadAll(fetched)
 	see("fetch", try(string(body), err))
+	blob()
 	see("event", try(nx.Field("event")))
+}
+
+func blob() {
+	var w nx.BlobWriter
+	_, err := w.Write([]byte("a blob"))
+	done("blob", err)
+	hash, err := w.Finish()
+	if err != nil {
+		nx.Abort(err.Error())
+	}
+	b, _, err := nx.OpenBlob(hash)
+	if err != nil {
+		nx.Abort(err.Error())
+	}
+	text := make([]byte, 64)
+	n, err := b.Read(text)
+	see("blob", try(fmt.Sprint(b.Size(), " ", string(text[:n])), err))
+	see("blob", try(nx.DropBlob(hash)))
+	see("blob", try(nx.DropBlob(hash)))
+	_, ok, err := nx.OpenBlob(hash)
+	see("blob", try(ok, err))
 }
 
 //go:wasmexport on_change

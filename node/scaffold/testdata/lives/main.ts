@@ -2,8 +2,9 @@
 // languages log the same, line for line.
 
 import {
-  Change, Code, Message, Request, ask, body, cancelTimer, currentPeer, currentTimer, explain, fetch, field, log, must, publish,
-  reply, respond, send, setHeader, setStatus, setTimer, subscribe, text, unsubscribe, unwatch, useDataset, utf8, watch,
+  Change, Code, Message, Request, ask, blobSize, body, cancelTimer, currentPeer, currentTimer, dropBlob, explain, fetch, field, finishBlob,
+  log, must, publish, readBlob, reply, respond, send, setHeader, setStatus, setTimer, subscribe, text, unsubscribe, unwatch,
+  useDataset, utf8, watch, writeBlob,
 } from "./sdk";
 
 const none = new ArrayBuffer(0);
@@ -29,7 +30,19 @@ export function init(): void {
   see("fetch", Code.OK, fetched.header("Kind").value + "," + fetched.header("None").value);
   const got = fetched.rest();
   see("fetch", got.code, text(got.value));
+  blob();
   see("event", Code.OK, field("event").unwrap());
+}
+
+function blob(): void {
+  did("blob", writeBlob(utf8("a blob")));
+  const hash = finishBlob().unwrap();
+  const size = blobSize(hash).unwrap();
+  const b = readBlob(hash, 0, 64);
+  see("blob", b.code, size.toString() + " " + text(b.value));
+  found("blob", dropBlob(hash));
+  found("blob", dropBlob(hash));
+  found("blob", blobSize(hash).code);
 }
 
 export function on_change(): void { change("on_change"); }

@@ -24,7 +24,7 @@
 //! 1 MiB; a key must not start with `__nx/`.
 //!
 //! What a node calls are the functions a guest exports; see [`export!`]. One that exports a handler, as `on_message`, lives
-//! on and may use timers, messages and web requests, as far as its manifest asks for them.
+//! on and may use timers, messages, blobs and web requests, as far as its manifest asks for them.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![warn(missing_docs)]
