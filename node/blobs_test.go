@@ -93,14 +93,21 @@ func TestBlobsTravel(t *testing.T) {
 	b = start(t, cb)
 	hash := held(t, b, "reader")
 	got := make([]byte, size)
-	n, err := b.Blobs().Session("reader", nil).ReadAt(t.Context(), hash, got, 0)
+	n, err := b.Blobs().Session("reader", nil).ReadAt(hash, got, 0)
 	if n != size || err != nil || blake3.Sum256(got) != hash || hash != made {
 		t.Errorf("alone: read %d bytes of %x, %v, want %x", n, hash, err, made)
 	}
-	modules, err := b.Modules()
-	if err != nil || len(modules) != 1 || modules[0].Storage < size {
-		t.Errorf("modules %+v, %v", modules, err)
-	}
+	until(t, "it counts for its module", func() bool {
+		modules, err := b.Modules()
+		return err == nil && len(modules) == 1 && modules[0].Storage > size
+	})
+
+	denied := new(wasm.Module)
+	c = importing(denied, "blob_size")
+	denied.Memory(1, "memory")
+	denied.On(sandbox.OnInit, slices.Concat(span(0, 32), c["blob_size"], wasm.TrapUnless32(-6))...)
+	denied.On(sandbox.OnTick)
+	b.addModule(t, "denied", countGrants, denied.Bytes())
 }
 
 // held is the one blob that a module has.
@@ -128,12 +135,10 @@ func TestBlobsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "a reader gets it", func() bool {
-		n, err := reader.Blobs().Session("m", nil).Size(t.Context(), hash)
-		return n == 8 && err == nil
+		return reader.Blobs().Session("m", nil).Fetch(t.Context(), hash) == nil
 	})
 	until(t, "the relay is there", func() bool { return knows(founder, relay) })
-	relayed := relay.Blobs().Session("m", nil)
-	if _, err := relayed.Size(t.Context(), hash); !errors.Is(err, sandbox.ErrNotFound) {
+	if err := relay.Blobs().Session("m", nil).Fetch(t.Context(), hash); !errors.Is(err, sandbox.ErrNotFound) {
 		t.Errorf("a relay asks: %v", err)
 	}
 	outsider := enemyHost(t, founder)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"math"
 )
 
@@ -14,10 +15,12 @@ type Blobs interface {
 	Write(ctx context.Context, p []byte) error
 	// Finish makes it a blob, which is on disk then; the next Write begins another.
 	Finish() (hash [32]byte, err error)
-	// Size and ReadAt fetch a blob that is not here. ErrNotFound means that no connected node has it.
-	Size(ctx context.Context, hash [32]byte) (int64, error)
+	// Fetch makes sure that the module has a blob. ErrNotFound means that no connected node has it, or none sent it in
+	// time. It waits; Size and ReadAt do not, and answer ErrNotFound where Fetch is needed.
+	Fetch(ctx context.Context, hash [32]byte) error
+	Size(hash [32]byte) (int64, error)
 	// ReadAt reads 0 bytes at the end, and fewer than asked for only there.
-	ReadAt(ctx context.Context, hash [32]byte, p []byte, offset int64) (int, error)
+	ReadAt(hash [32]byte, p []byte, offset int64) (int, error)
 	// Drop says whether the module had it.
 	Drop(hash [32]byte) (had bool, err error)
 	// Discard drops what is not finished. It is called at the end of the instance.
@@ -76,10 +79,23 @@ func blobSize(c call, arg args) code {
 		return codeDenied
 	}
 	var size int64
-	if bad := c.waitFor(func() (err error) { size, err = c.host.Blobs.Size(c.ctx, hash); return err }); bad != codeOK {
+	bad = c.withBlob(hash, func() (err error) { size, err = c.host.Blobs.Size(hash); return err })
+	if bad != codeOK {
 		return bad
 	}
 	return code(size)
+}
+
+// withBlob does what needs a blob, and fetches it first if it is not here. To read what is here counts as computing.
+func (c call) withBlob(hash [hashSize]byte, f func() error) code {
+	err := f()
+	if errors.Is(err, ErrNotFound) {
+		if bad := c.waitFor(func() error { return c.host.Blobs.Fetch(c.ctx, hash) }); bad != codeOK {
+			return bad
+		}
+		err = f()
+	}
+	return codeOfOurs(err)
 }
 
 func blobRead(c call, arg args) code {
@@ -101,7 +117,8 @@ func blobRead(c call, arg args) code {
 		return codeDenied
 	}
 	n := 0
-	if bad := c.waitFor(func() (err error) { n, err = c.host.Blobs.ReadAt(c.ctx, hash, out, int64(arg[2])); return err }); bad != codeOK {
+	bad = c.withBlob(hash, func() (err error) { n, err = c.host.Blobs.ReadAt(hash, out, int64(arg[2])); return err })
+	if bad != codeOK {
 		return bad
 	}
 	return code(n)

@@ -109,6 +109,14 @@ func newExchange(t testing.TB, r *ring, log io.Writer) *Exchange {
 	return New(o)
 }
 
+// size fetches a blob and answers its size.
+func size(ctx context.Context, s *Session, h Hash) (int64, error) {
+	if err := s.Fetch(ctx, h); err != nil {
+		return 0, err
+	}
+	return s.Size(h)
+}
+
 var large = bytes.Repeat([]byte("a blob of several pieces; "), 20_000)
 
 // What one node made another reads, keeps, and counts; piece by piece it is what was written.
@@ -132,13 +140,13 @@ func TestExchange(t *testing.T) {
 		b := newExchange(t, net, io.Discard)
 		space := &room{most: 2 * MaxSize}
 		reader := b.Session("reader", space)
-		if n, err := reader.Size(ctx, h); n != int64(len(data)) || err != nil {
+		if n, err := size(ctx, reader, h); n != int64(len(data)) || err != nil {
 			t.Errorf("size: %d, %v, want %d", n, err, len(data))
 		}
 		var got []byte
 		for {
 			p := make([]byte, 100_000)
-			n, err := reader.ReadAt(ctx, h, p, int64(len(got)))
+			n, err := reader.ReadAt(h, p, int64(len(got)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +162,7 @@ func TestExchange(t *testing.T) {
 			t.Errorf("%d bytes count for %d", len(data), space.used)
 		}
 		again := b.Session("again", space)
-		if n, err := again.Size(ctx, h); n != int64(len(data)) || err != nil || space.used != 2*Cost(n) {
+		if n, err := size(ctx, again, h); n != int64(len(data)) || err != nil || space.used != 2*Cost(n) {
 			t.Errorf("of another module: %d, %v, and %d used", n, err, space.used)
 		}
 		for _, s := range []*Session{reader, again} {
@@ -166,7 +174,7 @@ func TestExchange(t *testing.T) {
 			t.Errorf("still there: %t, %d used", b.Store().Has(h), space.used)
 		}
 	}
-	if _, err := maker.Size(ctx, [32]byte{1}); !errors.Is(err, sandbox.ErrNotFound) {
+	if _, err := size(ctx, maker, [32]byte{1}); !errors.Is(err, sandbox.ErrNotFound) {
 		t.Errorf("without a network: %v", err)
 	}
 }
@@ -175,8 +183,8 @@ func TestExchange(t *testing.T) {
 // log, once, and they are asked last from then on.
 func TestHostilePeers(t *testing.T) {
 	h := Hash(blake3.Sum256(large))
-	size := uint64(len(large))
-	wrong := append(head(size), large...)
+	total := uint64(len(large))
+	wrong := append(head(total), large...)
 	wrong[len(wrong)-1] ^= 1
 	for name, x := range map[string]struct {
 		serve func(context.Context, string, io.ReadWriteCloser)
@@ -184,21 +192,21 @@ func TestHostilePeers(t *testing.T) {
 		most  time.Duration
 	}{
 		"other bytes":      {answers(wrong), "sent other bytes", 0},
-		"shorter":          {answers(append(head(size-1), large...)), "sent other bytes", 0},
+		"shorter":          {answers(append(head(total-1), large...)), "sent other bytes", 0},
 		"too large":        {answers(head(MaxSize + 1)), "over the limit", 0},
 		"2^64 bytes":       {answers(head(1<<64 - 1)), "over the limit", 0},
 		"no such answer":   {answers([]byte{9}), "malformed", 0},
 		"silence":          {answers(nil), "too slow", askTime},
-		"a head, then not": {answers(head(size)), "too slow", askTime + partTime},
+		"a head, then not": {answers(head(total)), "too slow", askTime + partTime},
 		"cut short": {func(_ context.Context, _ string, s io.ReadWriteCloser) {
 			_, _ = io.ReadFull(s, make([]byte, 32))
-			_, _ = s.Write(append(head(size), large[:size/2]...))
+			_, _ = s.Write(append(head(total), large[:total/2]...))
 			_ = s.Close()
 		}, "broke off after", 0},
 		"hangs up":     {func(_ context.Context, _ string, s io.ReadWriteCloser) { _ = s.Close() }, "broke off", 0},
 		"never reads":  {func(context.Context, string, io.ReadWriteCloser) {}, "too slow", askTime},
 		"unreachable":  {nil, "broke off", 0},
-		"byte by byte": {drip(append(head(size), large...), time.Second), "too slow", askTime + partTime},
+		"byte by byte": {drip(append(head(total), large...), time.Second), "too slow", askTime + partTime},
 		"endless": {func(_ context.Context, _ string, s io.ReadWriteCloser) {
 			_, _ = io.ReadFull(s, make([]byte, 32))
 			_, err := s.Write(head(MaxSize))
@@ -216,7 +224,7 @@ func TestHostilePeers(t *testing.T) {
 				space := &room{most: 2 * MaxSize}
 				s := b.Session("m", space)
 				began := time.Now()
-				if _, err := s.Size(t.Context(), h); !errors.Is(err, sandbox.ErrNotFound) {
+				if _, err := size(t.Context(), s, h); !errors.Is(err, sandbox.ErrNotFound) {
 					t.Errorf("from a bad peer alone: %v", err)
 				}
 				if took := time.Since(began); took > x.most {
@@ -229,7 +237,7 @@ func TestHostilePeers(t *testing.T) {
 				put(t, a.o.Store, "m", large)
 				net.add("good", a.Serve)
 				net.asked = nil
-				if n, err := s.Size(t.Context(), h); n != int64(size) || err != nil {
+				if n, err := size(t.Context(), s, h); n != int64(total) || err != nil {
 					t.Errorf("with a good peer: %d, %v", n, err)
 				}
 				if !slices.Equal(net.asked, []string{"good"}) {
@@ -280,7 +288,7 @@ func TestHostileRequests(t *testing.T) {
 		synctest.Wait()
 		net := new(ring)
 		net.add("x", x.Serve)
-		if n, err := newExchange(t, net, io.Discard).Session("m", nil).Size(t.Context(), h); n != int64(len(large)) || err != nil {
+		if n, err := size(t.Context(), newExchange(t, net, io.Discard).Session("m", nil), h); n != int64(len(large)) || err != nil {
 			t.Errorf("an honest peer gets %d, %v", n, err)
 		}
 		over.Wait()
@@ -306,11 +314,11 @@ func TestMayRead(t *testing.T) {
 	net.add("a", a.Serve)
 	log := new(lines)
 	s := newExchange(t, net, log).Session("m", nil)
-	if _, err := s.Size(t.Context(), h); !errors.Is(err, sandbox.ErrNotFound) || log.b.Len() > 0 {
+	if _, err := size(t.Context(), s, h); !errors.Is(err, sandbox.ErrNotFound) || log.b.Len() > 0 {
 		t.Errorf("got %v, logged %q", err, log.b.String())
 	}
 	may = true
-	if n, err := s.Size(t.Context(), h); n != int64(len(large)) || err != nil {
+	if n, err := size(t.Context(), s, h); n != int64(len(large)) || err != nil {
 		t.Errorf("got %d, %v", n, err)
 	}
 }
@@ -325,11 +333,11 @@ func TestQuota(t *testing.T) {
 	b := newExchange(t, net, io.Discard)
 	space := &room{most: Cost(int64(len(large))) - 1}
 	s := b.Session("m", space)
-	if _, err := s.Size(t.Context(), h); !errors.Is(err, sandbox.ErrQuota) || space.used != 0 {
+	if _, err := size(t.Context(), s, h); !errors.Is(err, sandbox.ErrQuota) || space.used != 0 {
 		t.Errorf("fetched over quota: %v, %d used", err, space.used)
 	}
 	space.most++
-	if n, err := s.Size(t.Context(), h); n != int64(len(large)) || err != nil {
+	if n, err := size(t.Context(), s, h); n != int64(len(large)) || err != nil {
 		t.Errorf("fetched beside a liar: %d, %v", n, err)
 	}
 	if err := s.Write(t.Context(), []byte("x")); !errors.Is(err, sandbox.ErrQuota) {
@@ -378,16 +386,21 @@ func TestFetchTogether(t *testing.T) {
 			a.Serve(ctx, peer, s)
 		})
 		b := newExchange(t, net, io.Discard)
-		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		if _, err := b.Session("m", nil).Size(short, h); !errors.Is(err, context.DeadlineExceeded) {
+		if err := b.Session("m", nil).Fetch(short, h); !errors.Is(err, sandbox.ErrNotFound) || short.Err() != nil {
+			t.Errorf("too little time: %v, %v", err, short.Err())
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.Session("m", nil).Fetch(gone, h); !errors.Is(err, context.Canceled) {
 			t.Errorf("past the deadline: %v", err)
 		}
 		net.asked = nil
 		var all sync.WaitGroup
 		for _, owner := range []string{"m", "n", "o", "m"} {
 			all.Go(func() {
-				if n, err := b.Session(owner, nil).Size(t.Context(), h); n != int64(len(large)) || err != nil {
+				if n, err := size(t.Context(), b.Session(owner, nil), h); n != int64(len(large)) || err != nil {
 					t.Errorf("%s: %d, %v", owner, n, err)
 				}
 				if !b.Store().Owns(owner, h) {

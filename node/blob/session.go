@@ -14,7 +14,7 @@ import (
 // zero give back, and always work.
 type Space interface{ Add(bytes int64) error }
 
-// fetchTime bounds a fetch, where the guest's deadline does not.
+// fetchTime bounds a fetch of a call that has no deadline.
 const fetchTime = 30 * time.Second
 
 // Session is the blobs as one instance of a module sees them: sandbox.Blobs. It is for the goroutine that calls the
@@ -100,8 +100,8 @@ func (s *Session) Discard() {
 }
 
 // Size implements sandbox.Blobs.
-func (s *Session) Size(ctx context.Context, hash [32]byte) (int64, error) {
-	f, size, err := s.open(ctx, hash)
+func (s *Session) Size(hash [32]byte) (int64, error) {
+	f, size, err := s.get(hash)
 	if err != nil {
 		return 0, err
 	}
@@ -109,8 +109,8 @@ func (s *Session) Size(ctx context.Context, hash [32]byte) (int64, error) {
 }
 
 // ReadAt implements sandbox.Blobs.
-func (s *Session) ReadAt(ctx context.Context, hash [32]byte, p []byte, offset int64) (int, error) {
-	f, size, err := s.open(ctx, hash)
+func (s *Session) ReadAt(hash [32]byte, p []byte, offset int64) (int, error) {
+	f, size, err := s.get(hash)
 	if err != nil {
 		return 0, err
 	}
@@ -125,27 +125,40 @@ func (s *Session) ReadAt(ctx context.Context, hash [32]byte, p []byte, offset in
 	return n, err
 }
 
-// open makes sure that a blob is here and has the module's mark.
-func (s *Session) open(ctx context.Context, h Hash) (*os.File, int64, error) {
+// get opens a blob that is here and has the module's mark.
+func (s *Session) get(h Hash) (*os.File, int64, error) {
+	if !s.x.o.Store.Owns(s.owner, h) {
+		return nil, 0, sandbox.ErrNotFound
+	}
 	f, size, err := s.x.o.Store.Get(h)
 	if errors.Is(err, ErrAbsent) {
-		if err = s.fetch(ctx, h); err == nil {
-			f, size, err = s.x.o.Store.Get(h)
-		}
-	}
-	if err == nil {
-		if err = s.own(h, size); err != nil {
-			_ = f.Close()
-		}
-	}
-	if errors.Is(err, ErrAbsent) {
-		err = sandbox.ErrNotFound // dropped just now
+		err = sandbox.ErrNotFound
 	}
 	return f, size, err
 }
 
+// Fetch implements sandbox.Blobs.
+func (s *Session) Fetch(ctx context.Context, hash [32]byte) error {
+	if !s.x.o.Store.Has(hash) {
+		if err := s.fetch(ctx, hash); err != nil {
+			return err
+		}
+	}
+	err := s.own(hash)
+	if errors.Is(err, ErrAbsent) {
+		err = sandbox.ErrNotFound // dropped just now
+	}
+	return err
+}
+
+// fetch asks other nodes, for nine tenths of the time that the call has left: the guest is to hear that it was not
+// enough, and go on.
 func (s *Session) fetch(ctx context.Context, h Hash) error {
-	within, cancel := context.WithTimeout(ctx, fetchTime)
+	limit := fetchTime
+	if end, ok := ctx.Deadline(); ok {
+		limit = time.Until(end) / 10 * 9
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := s.pace.wait(within, paceCall)
 	if err == nil {
@@ -157,10 +170,16 @@ func (s *Session) fetch(ctx context.Context, h Hash) error {
 	return err
 }
 
-func (s *Session) own(h Hash, size int64) error {
+// own puts the module's mark on a blob that is here.
+func (s *Session) own(h Hash) error {
 	if s.x.o.Store.Owns(s.owner, h) {
 		return nil
 	}
+	f, size, err := s.x.o.Store.Get(h)
+	if err != nil {
+		return err
+	}
+	_ = f.Close() // only its size was wanted
 	if err := s.add(Cost(size)); err != nil {
 		return err
 	}

@@ -37,7 +37,9 @@ func (b *blobs) Finish() (hash [32]byte, err error) {
 	return hash, nil
 }
 
-func (b *blobs) Size(_ context.Context, hash [32]byte) (int64, error) {
+func (b *blobs) Fetch(context.Context, [32]byte) error { return sandbox.ErrNotFound }
+
+func (b *blobs) Size(hash [32]byte) (int64, error) {
 	blob, ok := b.kept[hash]
 	if !ok {
 		return 0, sandbox.ErrNotFound
@@ -45,7 +47,7 @@ func (b *blobs) Size(_ context.Context, hash [32]byte) (int64, error) {
 	return int64(len(blob)), b.ask("blob size")
 }
 
-func (b *blobs) ReadAt(_ context.Context, hash [32]byte, p []byte, offset int64) (int, error) {
+func (b *blobs) ReadAt(hash [32]byte, p []byte, offset int64) (int, error) {
 	blob, ok := b.kept[hash]
 	if !ok {
 		return 0, sandbox.ErrNotFound
