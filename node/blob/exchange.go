@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"time"
 )
 
 // Net is what an exchange needs of the network. Nodes are named by their peer ids. Its methods are called concurrently.
@@ -35,7 +34,7 @@ type Exchange struct {
 	mu      sync.Mutex // guards the rest
 	flights map[Hash]chan struct{}
 	serving map[string]int // streams, by peer
-	shunned map[string]time.Time
+	shunned map[string]shun
 	paces   map[string]*pace // by module
 }
 
@@ -46,7 +45,7 @@ func New(o Options) *Exchange {
 	}
 	return &Exchange{
 		o: o, slots: make(chan struct{}, maxFetches), answers: make(chan struct{}, maxServing), flights: make(map[Hash]chan struct{}), serving: make(map[string]int),
-		shunned: make(map[string]time.Time), paces: make(map[string]*pace),
+		shunned: make(map[string]shun), paces: make(map[string]*pace),
 	}
 }
 

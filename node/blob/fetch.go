@@ -13,7 +13,7 @@ import (
 const (
 	// maxFetches is how many blobs are fetched at once; more wait.
 	maxFetches = 8
-	// shunTime is how long a peer that answered badly is asked after all others.
+	// shunTime is how long a peer that broke off or was slow is asked after all others, and one that lied not at all.
 	shunTime   = time.Minute
 	maxShunned = 256 // beyond, the list begins anew
 )
@@ -82,43 +82,50 @@ func (x *Exchange) takeOff(ctx context.Context, h Hash) (done func(), err error)
 	}
 }
 
-// candidates are the peers in the order in which to ask: any, but last those that are shunned.
-func (x *Exchange) candidates() []string {
+// candidates are the peers in the order in which to ask: any, then those that are shunned, but for liars.
+func (x *Exchange) candidates() (peers []string) {
 	if x.o.Net == nil {
 		return nil
 	}
-	peers := slices.Clone(x.o.Net.Peers())
-	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	all := slices.Clone(x.o.Net.Peers())
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var late []string
 	now := time.Now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	slices.SortStableFunc(peers, func(a, b string) int {
-		switch p, q := now.Before(x.shunned[a]), now.Before(x.shunned[b]); {
-		case p && !q:
-			return 1
-		case q && !p:
-			return -1
+	for _, peer := range all {
+		switch s := x.shunned[peer]; {
+		case !now.Before(s.until):
+			peers = append(peers, peer)
+		case !s.liar:
+			late = append(late, peer)
 		}
-		return 0
-	})
-	return peers
+	}
+	return append(peers, late...)
+}
+
+// shun is of a peer that answered badly.
+type shun struct {
+	until time.Time
+	liar  bool // sent what no honest node does, by accident or not
 }
 
 // blame notes what a peer did, and says so once while it is shunned.
 func (x *Exchange) blame(peer string, h Hash, err error) {
 	now := time.Now()
+	liar := errors.Is(err, errWrong) || errors.Is(err, errOversize) || errors.Is(err, errMalformed)
 	x.mu.Lock()
-	known := now.Before(x.shunned[peer])
+	before := x.shunned[peer]
+	known := now.Before(before.until)
 	if len(x.shunned) >= maxShunned {
 		clear(x.shunned)
 	}
-	x.shunned[peer] = now.Add(shunTime)
+	x.shunned[peer] = shun{now.Add(shunTime), liar || known && before.liar}
 	x.mu.Unlock()
 	switch {
-	case known:
-	case errors.Is(err, errWrong), errors.Is(err, errOversize), errors.Is(err, errMalformed):
+	case liar:
 		x.o.Log.Warn("a peer does not send what a blob is: if it goes on, numax-node swarm block it", "peer", peer, "blob", h, "err", err)
-	default:
+	case !known:
 		x.o.Log.Info("a blob was not fetched from a peer", "peer", peer, "blob", h, "err", err)
 	}
 }

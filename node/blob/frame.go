@@ -20,7 +20,7 @@ const (
 	headSize     = 1 + 8
 )
 
-// What can be wrong with an answer. The first three are never an accident.
+// What can be wrong with an answer. Who does one of the first three is a liar.
 var (
 	errMalformed = errors.New("malformed answer")
 	errOversize  = errors.New("says that the blob is over the limit")

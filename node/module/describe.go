@@ -38,7 +38,9 @@ func (g *Grants) Describe() []string {
 		what string
 		may  bool
 	}{
-		{"draw random numbers", g.Random}, {"read the clock", g.Time}, {"see who is connected", g.Peers},
+		{"draw random numbers", g.Random},
+		{"read the clock", g.Time},
+		{"see who is connected", g.Peers},
 		{"keep blobs, and fetch them from other nodes", g.Blobs},
 	} {
 		if b.may {
