@@ -64,7 +64,7 @@ var rooms = []room{
 	{name: "node/blob", ours: list("sandbox"), third: list(hashes), never: list("net", "net/http")},
 	{name: "node/module", third: list(hashes, "github.com/pelletier/go-toml/..."), never: list("net", "net/http", "sync", "context")},
 	{name: "node/guest", ours: list("crdt", "crdt/replica", "sandbox", "node/module"), never: list("net", "net/http")},
-	{name: "node/supervisor", ours: list("crdt", "crdt/replica", "sandbox", "node/api", "node/blob", "node/bus", "node/guest", "node/module")},
+	{name: "node/supervisor", ours: list("crdt", "crdt/replica", "sandbox", "node/api", "node/blob", "node/bus", "node/guest", "node/module"), third: list(hashes)},
 	{name: "node", ours: bottom("node/..."), third: slices.Concat(metrics, list(hashes))},
 	// Its guests are written with the assembler of sandboxtest.
 	{name: "node/bench/...", ours: bottom("node/...", "sandbox/sandboxtest"), third: slices.Concat(metrics, list(hashes))},
