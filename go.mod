@@ -30,6 +30,7 @@ require (
 )
 
 require (
+	github.com/multiformats/go-multistream v0.6.1
 	golang.org/x/sys v0.48.0
 	google.golang.org/protobuf v1.36.12
 	rsc.io/qr v0.2.0
@@ -89,7 +90,6 @@ require (
 	github.com/multiformats/go-multiaddr-fmt v0.1.0 // indirect
 	github.com/multiformats/go-multibase v0.3.0 // indirect
 	github.com/multiformats/go-multicodec v0.10.0 // indirect
-	github.com/multiformats/go-multistream v0.6.1 // indirect
 	github.com/multiformats/go-varint v0.1.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/nxadm/tail v1.4.11 // indirect

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	"github.com/multiformats/go-multistream"
 )
 
 // A peer that vanished without a word (its power, our network) stays connected
@@ -68,22 +71,58 @@ const supersededAfter = time.Second
 
 // dropSuperseded closes what a peer left open that connects again: it only does
 // so when it has no connection, so it crashed, or lost its network, and the old
-// ones are dead, also those that we opened: one side would go on talking to them
-// for half a minute, and not to the peer. A few restarts in a row would use up its
-// share of ours, too. What we have through a relay is left to the upgrade.
+// ones are dead. Else a few restarts in a row would use up its share of ours. What
+// may be the other half of a simultaneous dial, and what we opened, is asked: one
+// side would go on talking to a dead one for half a minute, and not to the peer.
 func (h *Host) dropSuperseded(_ network.Network, c network.Conn) {
 	if c.Stat().Direction != network.DirInbound || relayed(c.RemoteMultiaddr()) || !h.begin() {
 		return
 	}
 	go func() { // closing one reports to whoever is told of this one
 		defer h.wg.Done()
+		var asked sync.WaitGroup
+		defer asked.Wait()
 		for _, old := range h.host.Network().ConnsToPeer(c.RemotePeer()) {
-			ours := old.Stat().Direction == network.DirOutbound && relayed(old.RemoteMultiaddr())
-			if !ours && c.Stat().Opened.Sub(old.Stat().Opened) > supersededAfter {
+			later := c.Stat().Opened.Sub(old.Stat().Opened)
+			switch {
+			case old == c:
+			case old.Stat().Direction == network.DirInbound && later > supersededAfter:
 				_ = old.Close()
+			case !relayed(old.RemoteMultiaddr()):
+				asked.Go(func() {
+					if isAlive(old) != nil {
+						_ = old.Close()
+					}
+				})
 			}
 		}
 	}()
+}
+
+// answersTime is how long a connection that may be dead has to show that it is not.
+const answersTime = 2 * time.Second
+
+// isAlive pings over one connection.
+func isAlive(c network.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answersTime)
+	defer cancel()
+	s, err := c.NewStream(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Reset() }()
+	if err := s.SetDeadline(time.Now().Add(answersTime)); err != nil {
+		return err
+	}
+	if err := multistream.SelectProtoOrFail(ping.ID, s); err != nil {
+		return err
+	}
+	sent := make([]byte, ping.PingSize)
+	if _, err := s.Write(sent); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(s, sent)
+	return err
 }
 
 // dropDead closes the connections to those of the peers that do not answer.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -55,12 +56,14 @@ func (g gate) Unlock() { <-g }
 // upkeep looks after the datasets until ctx ends: acks, tombstones, the length
 // of the logs, and spaces that are of no use any more.
 func (r *Replica) upkeep(ctx context.Context) {
-	next := time.NewTimer(spread(r.retention.Every))
+	self := r.Author().Bytes() // what happens by a seed happens again by it
+	random := rand.New(rand.NewPCG(binary.BigEndian.Uint64(self[:]), binary.BigEndian.Uint64(self[len(self)-8:])))
+	next := time.NewTimer(spread(r.retention.Every, random))
 	defer next.Stop()
 	for {
 		select {
 		case <-next.C:
-			next.Reset(spread(r.retention.Every))
+			next.Reset(spread(r.retention.Every, random))
 		case <-r.tidy:
 			r.tending.Lock()
 			r.report("delete old state", r.deleteGarbage(ctx))
@@ -79,7 +82,9 @@ func (r *Replica) upkeep(ctx context.Context) {
 // spread is a random time around d, half of it to one and a half: nodes that
 // share a machine, or a power switch, started together and would all read their
 // logs at the same moment.
-func spread(d time.Duration) time.Duration { return d/2 + rand.N(max(d, 1)) }
+func spread(d time.Duration, random *rand.Rand) time.Duration {
+	return d/2 + time.Duration(random.Int64N(int64(max(d, 1))))
+}
 
 // Upkeep does at once what Run does every Retention.Every.
 func (r *Replica) Upkeep(ctx context.Context) {

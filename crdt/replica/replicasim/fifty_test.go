@@ -56,12 +56,13 @@ func TestFifty(t *testing.T) {
 		time.Sleep(fiftyPartition)
 		w.net.change(across, func(l *link) { l.down-- })
 		healed := time.Now()
-		for w.equal() != nil && time.Since(healed) < convergeWithin {
+		err := w.equal()
+		for ; err != nil && time.Since(healed) < convergeWithin; err = w.equal() {
 			time.Sleep(pollEvery)
 		}
 		took := time.Since(healed)
-		wg.Wait()
-		switch err := w.equal(); {
+		wg.Wait() // of writes just under way, too: what they make is waited for below
+		switch {
 		case err != nil:
 			t.Errorf("not equal %v after healing: %v", took, err)
 		case took > fiftyWithin:
