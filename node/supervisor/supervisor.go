@@ -43,7 +43,8 @@ type Config struct {
 	Count func(module string) func(call string, calls uint64, took time.Duration)
 }
 
-// Supervisor runs the modules of a shelf. Its methods may be called concurrently, while Run runs.
+// Supervisor runs the modules of a shelf. Its methods may be called concurrently, while Run runs or is about to; what
+// changes something waits until Run has begun.
 type Supervisor struct {
 	cfg   Config
 	ready chan struct{} // closed when Run has looked at the shelf
@@ -186,6 +187,7 @@ func (u *unit) halt() {
 
 // Restart ends a module's instance and starts it anew.
 func (s *Supervisor) Restart(name string) error {
+	<-s.ready
 	s.order.Lock()
 	defer s.order.Unlock()
 	s.mu.Lock()
@@ -204,6 +206,7 @@ func (s *Supervisor) Restart(name string) error {
 
 // Change changes the shelf by f, and then does what it says.
 func (s *Supervisor) Change(name string, f func(name string) error) error {
+	<-s.ready
 	s.adding.Lock()
 	defer s.adding.Unlock()
 	if err := f(name); err != nil {
@@ -215,6 +218,11 @@ func (s *Supervisor) Change(name string, f func(name string) error) error {
 // Add puts a package on the shelf and runs it, in place of a version that runs already. If the new one does not start
 // and an old one runs, that goes on, and is on the shelf again.
 func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) (api.Module, error) {
+	select {
+	case <-s.ready: // a node that has just begun
+	case <-ctx.Done():
+		return api.Module{}, ctx.Err()
+	}
 	s.adding.Lock()
 	defer s.adding.Unlock()
 	name := p.Manifest.Name

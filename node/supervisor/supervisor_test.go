@@ -543,3 +543,31 @@ func TestJobIsReplaced(t *testing.T) {
 	w.add(w.pack("job", "1.1.0", all, q.Bytes()))
 	w.wait("the second", func() bool { return w.counted("two") == 1 && w.super.status("job").State == string(Finished) })
 }
+
+// What is added before Run has begun waits for it.
+func TestAddBeforeRun(t *testing.T) {
+	w := newWorld(t)
+	w.halt()
+	super := New(w.super.cfg)
+	rt, err := sandbox.New(t.Context(), sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close(context.Background())
+	super.cfg.Runtime = rt
+	p := newProgram()
+	p.On(sandbox.OnTick)
+	added := make(chan error, 1)
+	pkg := w.pack("early", "1.0.0", "", p.Bytes())
+	go func() { _, err := super.Add(t.Context(), pkg, ""); added <- err }()
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- super.Run(ctx) }()
+	if err := <-added; err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+}
