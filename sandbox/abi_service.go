@@ -70,10 +70,13 @@ func (c call) subject(ptr, size uint32) (string, code) {
 	return string(b), codeOK
 }
 
-// payload reads and copies what a message says.
-func (c call) payload(ptr, size uint32) ([]byte, code) {
-	b, bad := c.read(ptr, size, maxEventPayload)
-	return append([]byte{}, b...), bad
+// message reads the subject and the payload, which it copies, in four parameters from the first on.
+func (c call) message(arg args, first int) (subject string, payload []byte, bad code) {
+	if subject, bad = c.subject(arg.u32(first), arg.u32(first+1)); bad != codeOK {
+		return "", nil, bad
+	}
+	b, bad := c.read(arg.u32(first+2), arg.u32(first+3), maxEventPayload)
+	return subject, append([]byte{}, b...), bad
 }
 
 // subscription is of a subject, or of all below one when it ends in ".*".
@@ -95,11 +98,7 @@ func subscription(f func(m Messages, subject string) error) func(c call, arg arg
 }
 
 func msgPublish(c call, arg args) code {
-	subject, bad := c.subject(arg.u32(0), arg.u32(1))
-	if bad != codeOK {
-		return bad
-	}
-	payload, bad := c.payload(arg.u32(2), arg.u32(3))
+	subject, payload, bad := c.message(arg, 0)
 	if bad != codeOK {
 		return bad
 	}
@@ -114,11 +113,7 @@ func msgSend(c call, arg args) code {
 	if bad != codeOK {
 		return bad
 	}
-	subject, bad := c.subject(arg.u32(2), arg.u32(3))
-	if bad != codeOK {
-		return bad
-	}
-	payload, bad := c.payload(arg.u32(4), arg.u32(5))
+	subject, payload, bad := c.message(arg, 2)
 	if bad != codeOK {
 		return bad
 	}
@@ -130,11 +125,7 @@ func msgSend(c call, arg args) code {
 
 // msgRequest wants room for any answer, as an answer that does not fit could not be asked for again.
 func msgRequest(c call, arg args) code {
-	subject, bad := c.subject(arg.u32(0), arg.u32(1))
-	if bad != codeOK {
-		return bad
-	}
-	payload, bad := c.payload(arg.u32(2), arg.u32(3))
+	subject, payload, bad := c.message(arg, 0)
 	if bad != codeOK {
 		return bad
 	}

@@ -73,6 +73,12 @@ func mirror() []byte {
 	return m.Bytes()
 }
 
+// installMirror has a node run the mirror, called for changes at askKey.
+func installMirror(ctx context.Context, n *node.Node, dir string) error {
+	trigger := "[[triggers]]\nchange = {dataset = \"" + datasetName + "\", prefix = \"" + askKey + "\"}\n"
+	return install(ctx, n, dir, "mirror", unlimited+dataGrant+trigger, mirror())
+}
+
 // asker measures from an update on one node until the mirror on another has answered it there.
 type asker struct {
 	from, to *node.Node
@@ -116,8 +122,7 @@ func (a *asker) stop() { a.mirror.stop() }
 func react(ctx context.Context, dir string, p Params) (Result, error) {
 	var r Result
 	err := withNodes(ctx, dir, 2, func(nodes []*node.Node) error {
-		err := install(ctx, nodes[1], dir, "mirror", unlimited+dataGrant+"[[triggers]]\nchange = {dataset = \""+datasetName+"\", prefix = \""+askKey+"\"}\n", mirror())
-		if err != nil {
+		if err := installMirror(ctx, nodes[1], dir); err != nil {
 			return err
 		}
 		a := newAsker(ctx, nodes[0], nodes[1])
@@ -250,8 +255,7 @@ func hostiles() map[string][]byte {
 func hostile(ctx context.Context, dir string, p Params) (Result, error) {
 	var r Result
 	err := withNodes(ctx, dir, 2, func(nodes []*node.Node) error {
-		err := install(ctx, nodes[1], dir, "mirror", unlimited+dataGrant+"[[triggers]]\nchange = {dataset = \""+datasetName+"\", prefix = \""+askKey+"\"}\n", mirror())
-		if err != nil {
+		if err := installMirror(ctx, nodes[1], dir); err != nil {
 			return err
 		}
 		a := newAsker(ctx, nodes[0], nodes[1])
