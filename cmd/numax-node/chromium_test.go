@@ -41,6 +41,7 @@ func findChromium(t *testing.T) string {
 			return path
 		}
 	}
+	// The pages need a browser, which not every machine has; their nodes are tested without one.
 	t.Skip("no chromium here: on Debian, make toolchains installs one")
 	return ""
 }
@@ -224,7 +225,7 @@ func (p *page) wait(expression string) {
 			text, _ := p.eval("document.body?.innerText")
 			p.t.Fatalf("after %v not so: %s\n%v %v; the page shows:\n%v", patience, expression, v, err, text)
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond) // a poll with a deadline
 	}
 }
 

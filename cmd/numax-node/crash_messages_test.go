@@ -122,7 +122,7 @@ func TestKilledMessages(t *testing.T) {
 	}
 	handled := func(n int) {
 		t.Helper()
-		for began := time.Now(); counted("done") < n; time.Sleep(20 * time.Millisecond) {
+		for began := time.Now(); counted("done") < n; time.Sleep(20 * time.Millisecond) { // a poll with a deadline
 			if time.Since(began) > 90*time.Second {
 				t.Fatalf("%d were handled, want %d", counted("done"), n)
 			}

@@ -112,7 +112,7 @@ func TestKilledNode(t *testing.T) {
 
 	up("victim")
 	want := uint64(0)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // a poll with a deadline
 		peer, victim := value("peer"), value("victim")
 		if want = peer; peer == victim && peer >= acknowledged {
 			break

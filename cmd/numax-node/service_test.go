@@ -98,7 +98,7 @@ func (s *service) stop() {
 // until waits until act has no error.
 func until(t *testing.T, act func() error) {
 	t.Helper()
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) { // a poll with a deadline
 		err := act()
 		if err == nil {
 			return

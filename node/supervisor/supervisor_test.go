@@ -260,7 +260,7 @@ func (w *world) wait(what string, ok func() bool) {
 			all, _ := w.super.List()
 			w.t.Fatalf("waited for %s; modules %+v", what, all)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // a poll with a deadline
 	}
 }
 

@@ -1,4 +1,4 @@
-// A guest that calls every function of the SDK and logs what it sees. Its twins in the other languages log the same,
+// Command everything is a guest that calls every function of the SDK and logs what it sees. Its twins in the other languages log the same,
 // line for line.
 package main
 

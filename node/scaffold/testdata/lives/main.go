@@ -1,4 +1,4 @@
-// A guest that lives on: it asks for everything a guest may ask for, and logs what it hears. Its twins in the other
+// Command lives is a guest that lives on: it asks for everything a guest may ask for, and logs what it hears. Its twins in the other
 // languages log the same, line for line.
 package main
 
