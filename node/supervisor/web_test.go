@@ -282,33 +282,6 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// A function is called for whatever its manifest names, also by one entry for all of it.
-func TestFunctionTriggers(t *testing.T) {
-	w := newWorld(t)
-	p := newProgram()
-	p.On("run", append(p.say("for", "event"), p.count("out")...)...)
-	w.addSite("f", "kind = \"function\"\n[grants]\nsubscribe = [\"e\"]\n"+all+
-		"[[triggers]]\nmessage = \"e\"\n[[triggers]]\nhttp = \"/f\"\n[[triggers]]\nevery = \"20ms\"\n[[triggers]]\nchange = {dataset = \"default\", prefix = \"in/\"}\n",
-		p.Bytes(), nil)
-	s := w.serve()
-	if status, _, _ := ask(t, "GET", s.URL+"/f/x", ""); status != http.StatusOK {
-		t.Errorf("a web request: %d", status)
-	}
-	if err := w.bus.Publish(t.Context(), "e", nil); err != nil {
-		t.Fatal(err)
-	}
-	w.inc("in/1")
-	w.wait("each of four events", func() bool {
-		said := w.said("f")
-		return !slices.ContainsFunc([]string{"on_request", "on_message", "on_tick", "on_change"}, func(e string) bool {
-			return !slices.Contains(said, e)
-		})
-	})
-	if s := w.super.status("f"); s.Failed > 0 {
-		t.Errorf("%+v", s)
-	}
-}
-
 // A client that does not send what it said it would, or does not take what it asked for, holds up nobody for longer
 // than the module's deadline.
 func TestWebStalls(t *testing.T) {
