@@ -203,6 +203,8 @@ func readImports(t *testing.T) map[string]map[string]string {
 			return err
 		case d.IsDir() && file != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
 			return fs.SkipDir
+		case d.IsDir() && foreign(file):
+			return fs.SkipDir
 		case d.IsDir(), !strings.HasSuffix(file, ".go"), strings.HasSuffix(file, "_test.go"):
 			return nil
 		}
@@ -228,6 +230,13 @@ func readImports(t *testing.T) map[string]map[string]string {
 		t.Fatalf("found %d packages under %s, want at least one per room", len(all), root)
 	}
 	return all
+}
+
+// foreign reports whether a folder is somebody else's module, such as one that
+// was made here with numax-node new.
+func foreign(dir string) bool {
+	text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	return err == nil && !strings.HasPrefix(string(text), "module "+modulePath)
 }
 
 func addImports(to map[string]string, file string, specs []*ast.ImportSpec) error {
