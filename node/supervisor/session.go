@@ -190,7 +190,8 @@ func (s *session) again(id uint32) {
 	t.t.Reset(time.Until(t.due))
 }
 
-// end takes back all the instance has asked for.
+// end takes back all the instance has asked for, but for its subjects: messages
+// wait for the instance that comes after.
 func (s *session) end() {
 	s.mu.Lock()
 	s.over = true
@@ -198,7 +199,7 @@ func (s *session) end() {
 		t.t.Stop()
 	}
 	places := s.places
-	s.places, s.subjects = nil, nil
+	s.places = nil
 	s.mu.Unlock()
 	for _, at := range places {
 		s.unit.release(at, false)

@@ -339,6 +339,27 @@ func TestRestartsAndGivesUp(t *testing.T) {
 	w.wait("another try", func() bool { return w.super.status("bad").Failed > 0 })
 }
 
+// What is published while a module waits for its restart is told to the instance that comes.
+func TestMessagesWaitForRestart(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	p.On(sandbox.OnTick, sandboxtest.Trap()...)
+	p.On(sandbox.OnMessage, p.count("heard")...)
+	w.add(w.pack("falls", "1.0.0", "[grants]\nsubscribe = [\"a\"]\n"+all+"[restart]\nbackoff = \"200ms\"\nmax-backoff = \"200ms\"\ntries = 2\n"+
+		"[[triggers]]\nmessage = \"a\"\n[[triggers]]\nevery = \"50ms\"\n", p.Bytes()))
+	w.wait("its fall", func() bool { return w.super.status("falls").State == string(Waiting) })
+	for range 3 {
+		if took, err := w.bus.tell(bus.Message{Subject: "a"}); took != 1 || err != nil {
+			t.Errorf("%d took a message: %v", took, err)
+		}
+	}
+	w.wait("the messages to be told", func() bool { return w.counted("heard") == 3 })
+	w.wait("the end", func() bool { return w.super.status("falls").State == string(GaveUp) })
+	if took, _ := w.bus.tell(bus.Message{Subject: "a"}); took != 0 {
+		t.Error("a module that was given up took a message")
+	}
+}
+
 // A new version takes over between two events: of a stream of messages each is counted once, also while versions that
 // do not start are tried.
 func TestReload(t *testing.T) {

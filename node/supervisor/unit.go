@@ -63,6 +63,7 @@ type unit struct {
 	failed   uint64
 	denied   map[string]uint64
 	sessions []*session // of the instance, and of one that is to replace it
+	absent   *session   // of an instance that failed, until the next one has begun; its messages wait
 	feeds    map[place]*shared
 	lives    int // connections of pages that follow a dataset
 }
@@ -128,6 +129,9 @@ func (u *unit) enter(state State, failure error) {
 	} else if state == Running {
 		u.failure = ""
 	}
+	if state == Finished || state == GaveUp || state == Stopped {
+		u.absent = nil
+	}
 }
 
 // begin starts what run does; end ends it.
@@ -168,6 +172,7 @@ func (u *unit) run(ctx context.Context) {
 			u.box.open()
 			u.enter(Running, nil)
 			v, err = u.serve(ctx, v)
+			u.setAbsent(v.session)
 			v.end()
 		}
 		if ctx.Err() != nil {
@@ -274,6 +279,7 @@ func (u *unit) events(ctx context.Context, v *version) (*version, error) {
 			return nil, err
 		}
 	}
+	u.setAbsent(nil)
 	for {
 		select {
 		case r := <-u.reloads:
@@ -378,10 +384,20 @@ func (u *unit) release(at place, forGood bool) {
 	}
 }
 
-// hears reports whether an instance wants messages of a subject.
+func (u *unit) setAbsent(s *session) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.absent = s
+}
+
+// hears reports whether an instance wants messages of a subject, or the one
+// before did and the next has yet to say.
 func (u *unit) hears(subject string) bool {
 	u.mu.Lock()
 	sessions := slices.Clone(u.sessions)
+	if u.absent != nil {
+		sessions = append(sessions, u.absent)
+	}
 	u.mu.Unlock()
 	return slices.ContainsFunc(sessions, func(s *session) bool { return s.hears(subject) })
 }
