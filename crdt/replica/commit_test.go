@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
@@ -407,4 +408,31 @@ func TestTooManyAuthors(t *testing.T) {
 		t.Errorf("an op larger than an entry: %v, want %v", err, errTooLarge)
 	}
 	l.sync(t)
+}
+
+// Load that lasts widens the window; a burst, however large, does not.
+func TestWindow(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		commits      int
+		every        time.Duration
+		ops, entries int
+		want         time.Duration
+	}{
+		{"alone", 1000, 50 * time.Millisecond, 1, 1, minWindow},
+		{"a burst", 1, minWindow, 1000, 4, minWindow},
+		{"a burst a second", 20, time.Second, 1000, 4, minWindow},
+		{"many entries", 1000, minWindow, 1, 1, maxWindow},
+		{"many ops", 1000, minWindow, 100, 0, maxWindow},
+	} {
+		now := time.Unix(1000, 0)
+		l := load{last: now}
+		for range c.commits {
+			now = now.Add(c.every)
+			l.note(now, c.ops, c.entries)
+		}
+		if got := l.window(); got != c.want {
+			t.Errorf("%s: window of %v, want %v", c.name, got, c.want)
+		}
+	}
 }
