@@ -190,16 +190,25 @@ func (s *session) again(id uint32) {
 	t.t.Reset(time.Until(t.due))
 }
 
-// end takes back all the instance has asked for, but for its subjects: messages
-// wait for the instance that comes after.
+// end is for an instance that is over. Changes and messages go on to wait for
+// the one that comes after, if one does.
 func (s *session) end() {
 	s.mu.Lock()
 	s.over = true
 	for _, t := range s.timers {
 		t.t.Stop()
 	}
+	s.mu.Unlock()
+	if !s.unit.isAbsent(s) {
+		s.leave()
+	}
+}
+
+// leave ends what is left of a session that is over.
+func (s *session) leave() {
+	s.mu.Lock()
 	places := s.places
-	s.places = nil
+	s.places, s.subjects = nil, nil
 	s.mu.Unlock()
 	for _, at := range places {
 		s.unit.release(at, false)

@@ -360,6 +360,31 @@ func TestMessagesWaitForRestart(t *testing.T) {
 	}
 }
 
+// A guest that fails again and again has the dataset read anew for none of it: its changes wait.
+func TestChangesWaitForRestart(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	p.On(sandbox.OnChange, sandboxtest.Trap()...)
+	w.add(w.pack("falls", "1.0.0", all+"[restart]\nbackoff = \"10ms\"\nmax-backoff = \"10ms\"\ntries = 1000000\n", p.Bytes()))
+	u := w.super.unit("falls")
+	following := func() *feed {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for _, f := range u.feeds {
+			return f.feed
+		}
+		return nil
+	}
+	first := following()
+	w.inc("x")
+	w.wait("it to fall", func() bool {
+		if f := following(); f != first {
+			t.Fatalf("followed by %p first, by %p now", first, f)
+		}
+		return w.super.status("falls").Restarts >= 5
+	})
+}
+
 // A new version takes over between two events: of a stream of messages each is counted once, also while versions that
 // do not start are tried.
 func TestReload(t *testing.T) {

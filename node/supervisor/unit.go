@@ -63,7 +63,7 @@ type unit struct {
 	failed   uint64
 	denied   map[string]uint64
 	sessions []*session // of the instance, and of one that is to replace it
-	absent   *session   // of an instance that failed, until the next one has begun; its messages wait
+	absent   *session   // of an instance that failed, until the next one has begun: what it asked to hear of waits
 	feeds    map[place]*shared
 	lives    int // connections of pages that follow a dataset
 }
@@ -129,9 +129,6 @@ func (u *unit) enter(state State, failure error) {
 	} else if state == Running {
 		u.failure = ""
 	}
-	if state == Finished || state == GaveUp || state == Stopped {
-		u.absent = nil
-	}
 }
 
 // begin starts what run does; end ends it.
@@ -159,6 +156,7 @@ func (u *unit) run(ctx context.Context) {
 		defer b.Attach(u.hears, u.deliver)()
 	}
 	defer u.box.close()
+	defer u.setAbsent(nil)
 	var next *version
 	for failures := 0; ; {
 		began := time.Now()
@@ -187,10 +185,12 @@ func (u *unit) run(ctx context.Context) {
 		switch wait := backoff(r, failures); {
 		case err == nil && r.Policy != module.Always:
 			u.enter(Finished, nil)
+			u.setAbsent(nil)
 			u.box.close()
 			u.say("finished")
 		case err != nil && r.Policy == module.Never || failures >= r.Tries:
 			u.enter(GaveUp, err)
+			u.setAbsent(nil)
 			u.box.close()
 			u.say(fmt.Sprintf("gave up: %v", err))
 			u.log.Error("module gave up: mend it and add it again, or numax-node module restart", "err", err)
@@ -384,10 +384,22 @@ func (u *unit) release(at place, forGood bool) {
 	}
 }
 
+// setAbsent is told of an instance that failed, and with nil that another has
+// begun or none will.
 func (u *unit) setAbsent(s *session) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
+	old := u.absent
 	u.absent = s
+	u.mu.Unlock()
+	if old != nil {
+		old.leave()
+	}
+}
+
+func (u *unit) isAbsent(s *session) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.absent == s
 }
 
 // hears reports whether an instance wants messages of a subject, or the one
