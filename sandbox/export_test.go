@@ -26,6 +26,23 @@ func (m *Module) Open(t testing.TB, c Call) (context.Context, api.Module) {
 // SetEvent makes calls with ctx, which is from Open, be about an event.
 func SetEvent(ctx context.Context, e *Event) { ctx.Value(guestKey{}).(*guest).event = e }
 
+// TakeTurns leaves no turn for guests that compute, until give is called.
+func (r *Runtime) TakeTurns() (give func()) {
+	for range cap(r.turns.free) {
+		<-r.turns.free
+	}
+	return func() {
+		for range cap(r.turns.free) {
+			r.turns.give()
+		}
+	}
+}
+
+// StackSize is what is kept for calls of an export; known = such stacks can be measured here.
+func (i *Instance) StackSize(name string) (size int, known bool) {
+	return i.calls[name].stackSize(), newExport(i.wasm.ExportedFunction(name)).stack.IsValid()
+}
+
 var (
 	Lossy          = lossy
 	OutlineOf      = outlineOf

@@ -16,10 +16,11 @@ const nxModule = "nx"
 
 // guest is what host functions know of the instance that calls them. It travels in the context of the call.
 type guest struct {
-	ctx    context.Context // of the call under way
-	module string
-	host   Host
-	event  *Event // nil = the call is not about one
+	ctx     context.Context // of the call under way
+	module  string
+	host    Host
+	event   *Event  // nil = the call is not about one
+	running *export // nil = the start section
 	clock
 	tally []tally // by hostFunc.index; nil = not counted
 

@@ -151,7 +151,7 @@ func TestHostileLimits(t *testing.T) {
 		t.Errorf("a table grew over its limit: %v", err)
 	}
 	var trap *sandbox.TrapError
-	if err := compile(t, sandboxtest.Recurses()).Run(t.Context(), sandbox.Call{Deadline: time.Minute}); !errors.As(err, &trap) || trap.Cause != "stack overflow" {
+	if err := compile(t, sandboxtest.Recurses()).Run(t.Context(), sandbox.Call{Deadline: time.Minute}); !errors.As(err, &trap) || !strings.HasPrefix(trap.Cause, "stack overflow") {
 		t.Errorf("recursion: %v", err)
 	}
 	var budget *sandbox.BudgetError
@@ -163,6 +163,39 @@ func TestHostileLimits(t *testing.T) {
 		if !errors.As(err, &budget) || !strings.Contains(err.Error(), "CPU budget of 5000000 units") {
 			t.Errorf("%s over its budget: %v", name, err)
 		}
+	}
+}
+
+// A guest's stack is bounded: recursion is fine that far, and an instance does not keep what one deep call needed.
+func TestStack(t *testing.T) {
+	deep := func(levels int32) []byte { // f(n) = n == 0 ? 0 : f(n-1)
+		m := new(sandboxtest.Module)
+		f := m.Func(types{i32}, nil, slices.Concat([]byte{0x20, 0, 0x04, 0x40, 0x20, 0}, sandboxtest.Const32(1), []byte{0x6b},
+			sandboxtest.CallFunc(0), []byte{0x0b})...)
+		m.On(sandbox.OnTick, append(sandboxtest.Const32(levels), sandboxtest.CallFunc(f)...)...)
+		return m.Bytes()
+	}
+	i := start(t, compile(t, deep(40_000)), sandbox.Call{})
+	for range 2 {
+		if err := tick(i); err != nil {
+			t.Fatalf("40,000 levels: %v", err)
+		}
+	}
+	if size, known := i.StackSize(sandbox.OnTick); size != 0 {
+		t.Errorf("the instance keeps a stack of %d bytes", size)
+	} else if !known {
+		t.Skip("guests are interpreted here, with another bound")
+	}
+	i = start(t, compile(t, deep(1<<30)), sandbox.Call{})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := tick(i)
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "stack overflow: over 8 MiB") {
+		t.Errorf("without an end: %v", err)
+	}
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8*sandbox.MaxStack {
+		t.Errorf("an overflow took %d MiB", took>>20)
 	}
 }
 

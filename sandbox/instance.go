@@ -20,7 +20,7 @@ type Instance struct {
 	deadline time.Duration
 	wasm     api.Module
 	memory   *guestMemory
-	calls    map[string]api.Function
+	calls    map[string]*export
 	over     bool
 }
 
@@ -113,20 +113,27 @@ func (i *Instance) free(ctx context.Context) {
 }
 
 // call calls an export with what the guest may know meanwhile.
-func (i *Instance) call(ctx context.Context, export string, e *Event) error {
-	f := i.calls[export]
-	if f == nil {
-		if f = i.wasm.ExportedFunction(export); f == nil {
-			return fmt.Errorf("it does not export %s", export)
+func (i *Instance) call(ctx context.Context, name string, e *Event) error {
+	x := i.calls[name]
+	if x == nil {
+		f := i.wasm.ExportedFunction(name)
+		if f == nil {
+			return fmt.Errorf("it does not export %s", name)
 		}
-		if export != OnInit {
-			i.calls[export] = f // each keeps a stack
-		}
+		x = newExport(f)
 	}
-	return i.guest.during(ctx, e, func(ctx context.Context) error {
-		_, err := f.Call(ctx)
+	i.guest.running = x
+	err := i.guest.during(ctx, e, func(ctx context.Context) error {
+		_, err := x.Call(ctx)
 		return err
 	})
+	i.guest.running = nil
+	if name != OnInit && x.stackSize() <= keptStack {
+		i.calls[name] = x
+	} else {
+		delete(i.calls, name)
+	}
+	return err
 }
 
 // during runs f as a call of the guest.
@@ -166,7 +173,7 @@ func (m *Module) instantiate(ctx context.Context, c Call) (*Instance, error) {
 		g.tally = make([]tally, len(nxFunctions))
 	}
 	i := &Instance{
-		module: m, guest: g, deadline: c.Deadline, memory: &guestMemory{limit: limit}, calls: make(map[string]api.Function),
+		module: m, guest: g, deadline: c.Deadline, memory: &guestMemory{limit: limit}, calls: make(map[string]*export),
 	}
 	err := g.during(ctx, nil, func(ctx context.Context) (err error) {
 		i.wasm, err = m.runtime.wazero.InstantiateModule(experimental.WithMemoryAllocator(ctx, i.memory), m.code, m.config(g, c))

@@ -27,6 +27,9 @@ func tick(ctx context.Context, m api.Module, stack []uint64) {
 	if g.budget > 0 && g.used > g.budget {
 		panic(&BudgetError{Limit: g.budget})
 	}
+	if g.running.stackSize() > MaxStack {
+		panic(errStack)
+	}
 	stack[0] = meter.Quantum
 	g.spend()
 }
