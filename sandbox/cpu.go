@@ -53,12 +53,16 @@ func (c *CPU) charge(now time.Time, took time.Duration) (wait time.Duration) {
 	return wait
 }
 
+// yieldEvery is how often the thread of a guest that computes gives way to others. More often, a busy machine's other
+// programs would take nearly all of it, as each has a whole time slice then.
+const yieldEvery = time.Millisecond
+
 // slice is how long a guest keeps its turn while others wait for one.
 const slice = 5 * time.Millisecond
 
 // turns are how many guests may compute at once: one less than there are processors, so that the node itself always
-// has one. A guest takes a turn at its first tick, when it has shown that it computes, and gives it back when its
-// call ends or waits; short calls never need one.
+// has one. A guest takes a turn when it has shown that it computes, at the second tick of a call, as units left over
+// by one call are used up in the next; it gives it back when its call ends or waits. Short calls never need one.
 type turns struct {
 	free    chan struct{}
 	waiting atomic.Int32
@@ -96,7 +100,10 @@ type clock struct {
 	cpu   *CPU
 	since time.Time // when it last began to run; zero = it waits
 	turn  time.Time // when it took its turn; zero = it has none
-	calls int       // of host functions
+	fresh bool      // no tick yet in this call
+
+	yielded time.Time // when its thread last gave way
+	calls   int       // of host functions
 }
 
 // enter is resume for a call that begins: if its module has used more than its share it waits first, so that many
@@ -107,6 +114,7 @@ func (g *guest) enter() error {
 			return errStopped
 		}
 	}
+	g.fresh = true
 	g.resume()
 	return nil
 }
@@ -154,11 +162,16 @@ func (g *guest) spend() {
 	if !g.turn.IsZero() && now.Sub(g.turn) > slice && g.turns.waiting.Load() > 0 {
 		g.giveTurn()
 	}
-	if g.turn.IsZero() {
+	if g.turn.IsZero() && !g.fresh {
 		g.turns.take(g)
 		g.turn = time.Now()
 	}
+	g.fresh = false
 	runtime.Gosched()
+	if now.Sub(g.yielded) > yieldEvery {
+		yieldThread()
+		g.yielded = now
+	}
 	g.since = time.Now()
 }
 

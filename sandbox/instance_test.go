@@ -190,3 +190,21 @@ func TestShares(t *testing.T) {
 		}
 	}
 }
+
+// Short calls go on while guests that compute have all the turns there are.
+func TestShortCallsNeedNoTurn(t *testing.T) {
+	r := newRuntime(t, sandbox.Config{})
+	m, err := r.Compile(t.Context(), "short", diary(map[string][]byte{
+		"on_tick": slices.Repeat([]byte{0x41, 1, 0x1a}, 1000), // a tick of the metering every few dozen calls
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := start(t, m, sandbox.Call{Host: sandboxtest.NewNode().Host(), Deadline: 10 * time.Second})
+	defer r.TakeTurns()()
+	for range 1000 {
+		if err := tick(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
