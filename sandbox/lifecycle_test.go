@@ -418,3 +418,14 @@ func FuzzArguments(f *testing.F) {
 		}
 	})
 }
+
+// A module that takes long to compile can be given up.
+func TestCompileEnds(t *testing.T) {
+	r := newRuntime(t, sandbox.Config{})
+	late := errors.New("too late")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(late)
+	if _, err := r.Compile(ctx, "x", sandboxtest.Runs()); !errors.Is(err, late) {
+		t.Errorf("got %v", err)
+	}
+}

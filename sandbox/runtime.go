@@ -112,7 +112,8 @@ type Module struct {
 }
 
 // Compile checks all that can be known of a module without running it, and compiles it. name is what the guest's
-// module_id answers and what errors call it: the path as the user typed it.
+// module_id answers and what errors call it: the path as the user typed it. When ctx ends it returns after the function
+// that is being compiled, which takes about a minute at worst.
 func (r *Runtime) Compile(ctx context.Context, name string, wasm []byte) (*Module, error) {
 	fail := func(err error) (*Module, error) { return nil, fmt.Errorf("sandbox: compile %s: %w", name, err) }
 	if err := checkPreamble(wasm); err != nil {
@@ -134,7 +135,8 @@ func (r *Runtime) Compile(ctx context.Context, name string, wasm []byte) (*Modul
 	if err != nil {
 		return fail(err)
 	}
-	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
+	// Two workers at least, or the compiler does not look at ctx, which it does between functions.
+	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)))
 	code, err := r.wazero.CompileModule(ctx, metered)
 	if err != nil {
 		if r.cache != nil && strings.Contains(err.Error(), "compilationcache") {

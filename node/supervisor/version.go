@@ -23,9 +23,14 @@ type version struct {
 	cpu      *sandbox.CPU
 }
 
+// compileTime is what there is to compile a module in: Go's own compiler, of 49 MB, takes two cores 15 s.
+const compileTime = 10 * time.Minute
+
 // start compiles a package and, if it is a service, starts an instance.
 func (u *unit) start(p *module.Package) (_ *version, err error) {
-	code, err := u.s.cfg.Runtime.Compile(u.calling, u.name, p.Wasm)
+	compiling, cancel := context.WithTimeoutCause(u.calling, compileTime, fmt.Errorf("it takes over %v to compile here", compileTime))
+	defer cancel()
+	code, err := u.s.cfg.Runtime.Compile(compiling, u.name, p.Wasm)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ const (
 	unreached = -1 << 30
 	// maxLocals bounds what a compiler allocates for the locals of a function, which a few bytes can ask for.
 	maxLocals = 50_000
+	// maxBranches bounds the time a compiler takes for a function, which grows with their square: so many take it about
+	// a minute. The largest function of Go's own compiler has 27,530.
+	maxBranches = 1 << 16
 )
 
 // block is a block that the walk is in.
@@ -53,6 +56,8 @@ type body struct {
 	blocks []block
 	path   int
 	calls  int // longest path to a call
+
+	branches int
 }
 
 // leafCost is the cost of a function that its callers are charged for, or 0 if it is charged itself.
@@ -78,7 +83,7 @@ func leafCost(d *decoder) int {
 // open makes b read another function; code is what follows its size.
 func (b *body) open(code []byte) {
 	b.reader = reader{data: code}
-	b.out, b.blocks, b.path, b.calls = b.out[:0], b.blocks[:0], 0, unreached
+	b.out, b.blocks, b.path, b.calls, b.branches = b.out[:0], b.blocks[:0], 0, unreached, 0
 }
 
 // meter appends the instrumented function to out.
@@ -200,6 +205,13 @@ func (b *body) bulk(in instruction) bool {
 
 // control follows the paths.
 func (b *body) control(in instruction) {
+	switch in.op {
+	case opBlock, opLoop, opIf, opElse, opBr, opBrIf, opBrTable, opReturn:
+		if b.branches += 1 + len(in.labels); b.branches > maxBranches {
+			b.fail("over %d blocks and branches, which take too long to compile: split it", maxBranches)
+			return
+		}
+	}
 	top := len(b.blocks) - 1
 	switch in.op {
 	case opBlock, opIf:

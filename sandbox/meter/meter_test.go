@@ -198,6 +198,7 @@ func TestRefuses(t *testing.T) {
 		"comes twice or too late":         slices.Concat(sandboxtest.Runs(), []byte{1, 1, 0}),
 		"section 13 is not of":            slices.Concat(sandboxtest.Preamble, []byte{13, 1, 0}),
 		"malformed":                       sandboxtest.Runs()[:20],
+		"over 65536 blocks and branches":  code(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 1<<16+1)...),
 		"50000 locals, over the limit of": slices.Concat(sandboxtest.Preamble, section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0})), section(10, vec(sized(append(vec(append(uleb(50000), 0x7f)), 0x0b))))),
 	} {
 		if _, err := meter.Instrument(wasm); err == nil || !strings.Contains(err.Error(), want) {
