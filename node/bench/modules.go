@@ -296,11 +296,22 @@ func hostile(ctx context.Context, dir string, p Params) (Result, error) {
 	return r, err
 }
 
+// askEvery is slow enough for the asks themselves to be no load: above some hundred entries a second, windows of all
+// commits widen.
+const askEvery = 25 * time.Millisecond
+
 // probe asks, and calls the module over the web, for a time. It returns the p99 of the reactions.
 func (a *asker) probe(ctx context.Context, r *Result, when string, d time.Duration) (time.Duration, error) {
 	var reacted, called []time.Duration
 	web := a.to.Web()
+	every := time.NewTicker(askEvery)
+	defer every.Stop()
 	for end := time.Now().Add(d); time.Now().Before(end); {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 		t, err := a.ask(ctx)
 		if err != nil {
 			return 0, err
