@@ -16,13 +16,6 @@ const (
 	QueueWait  = 5 * time.Second
 )
 
-// The window in which changes gather into one entry and one fsync.
-const (
-	minWindow  = 2 * time.Millisecond
-	maxWindow  = 40 * time.Millisecond
-	fullWindow = 64 << 10 // bytes of entries that end the window at once
-)
-
 // Errors that writers tell apart. In both cases nothing was changed.
 var (
 	ErrBusy   = errors.New("replica: no write is accepted just now")
