@@ -20,6 +20,7 @@ type CPU struct {
 	filled time.Time
 	used   time.Duration
 	waited time.Duration
+	ticked time.Time // when one of the guests last did
 }
 
 // cpuBurst is how long a guest that was quiet may run at full speed, before its share counts.
@@ -57,12 +58,25 @@ func (c *CPU) charge(now time.Time, took time.Duration) (wait time.Duration) {
 // programs would take nearly all of it, as each has a whole time slice then.
 const yieldEvery = time.Millisecond
 
+// restful is how long after a tick the next is no sign of computing: a tick is some 100 µs of work, so a module with
+// longer pauses leaves nine tenths of a core to others.
+const restful = time.Millisecond
+
+// computes is asked at each tick: whether the last one was just now.
+func (c *CPU) computes(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := c.ticked
+	c.ticked = now
+	return now.Sub(last) < restful
+}
+
 // slice is how long a guest keeps its turn while others wait for one.
 const slice = 5 * time.Millisecond
 
 // turns are how many guests may compute at once: one less than there are processors, so that the node itself always
-// has one. A guest takes a turn when it has shown that it computes, at the second tick of a call, as units left over
-// by one call are used up in the next; it gives it back when its call ends or waits. Short calls never need one.
+// has one. A guest takes a turn at a tick that follows soon on another of its module, and gives it back when its call
+// ends or waits. Ticks of calls that are short and few never need one: they would wait behind all who compute.
 type turns struct {
 	free    chan struct{}
 	waiting atomic.Int32
@@ -100,7 +114,6 @@ type clock struct {
 	cpu   *CPU
 	since time.Time // when it last began to run; zero = it waits
 	turn  time.Time // when it took its turn; zero = it has none
-	fresh bool      // no tick yet in this call
 
 	yielded time.Time // when its thread last gave way
 	calls   int       // of host functions
@@ -114,7 +127,6 @@ func (g *guest) enter() error {
 			return errStopped
 		}
 	}
-	g.fresh = true
 	g.resume()
 	return nil
 }
@@ -152,6 +164,7 @@ func (g *guest) spend() {
 	g.tell()
 	now := time.Now()
 	ran := now.Sub(g.since)
+	computes := g.cpu == nil || g.cpu.computes(now)
 	g.since = time.Time{} // what follows may end the call, and is no use of the processor
 	if g.cpu != nil {
 		if wait := g.cpu.charge(now, ran); wait > 0 {
@@ -162,11 +175,10 @@ func (g *guest) spend() {
 	if !g.turn.IsZero() && now.Sub(g.turn) > slice && g.turns.waiting.Load() > 0 {
 		g.giveTurn()
 	}
-	if g.turn.IsZero() && !g.fresh {
+	if computes && g.turn.IsZero() {
 		g.turns.take(g)
 		g.turn = time.Now()
 	}
-	g.fresh = false
 	runtime.Gosched()
 	if now.Sub(g.yielded) > yieldEvery {
 		yieldThread()

@@ -191,20 +191,23 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// Short calls go on while guests that compute have all the turns there are.
+// A module that does little goes on while guests that compute have all the turns there are.
 func TestShortCallsNeedNoTurn(t *testing.T) {
 	r := newRuntime(t, sandbox.Config{})
 	m, err := r.Compile(t.Context(), "short", diary(map[string][]byte{
-		"on_tick": slices.Repeat([]byte{0x41, 1, 0x1a}, 1000), // a tick of the metering every few dozen calls
+		"on_tick": slices.Repeat([]byte{0x41, 1, 0x1a}, 25_000), // a tick of the metering every other call
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := start(t, m, sandbox.Call{Host: sandboxtest.NewNode().Host(), Deadline: 10 * time.Second})
+	i := start(t, m, sandbox.Call{Host: sandboxtest.NewNode().Host(), CPU: sandbox.NewCPU(0.5), Deadline: 10 * time.Second})
 	defer r.TakeTurns()()
-	for range 1000 {
+	every := time.NewTicker(5 * time.Millisecond)
+	defer every.Stop()
+	for range 20 {
 		if err := tick(i); err != nil {
 			t.Fatal(err)
 		}
+		<-every.C
 	}
 }
