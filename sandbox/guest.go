@@ -49,6 +49,14 @@ type hostFunc struct {
 // host's side for longer than one that computes itself.
 const callsPerTick = 64
 
+// begin is the beginning of a host call.
+func (g *guest) begin() {
+	g.stopIfEnded()
+	if g.calls++; g.calls%callsPerTick == 0 {
+		g.spend()
+	}
+}
+
 // tally counts the calls of one function since it was last told.
 type tally struct {
 	calls, timed uint64
@@ -93,10 +101,7 @@ func (a args) u32(i int) uint32 { return uint32(a[i]) }
 // Call implements api.GoModuleFunction.
 func (f *hostFunc) Call(ctx context.Context, m api.Module, stack []uint64) {
 	g := ctx.Value(guestKey{}).(*guest)
-	g.stopIfEnded()
-	if g.calls++; g.calls%callsPerTick == 0 {
-		g.spend()
-	}
+	g.begin()
 	if g.tally != nil {
 		t := &g.tally[f.index]
 		t.calls++

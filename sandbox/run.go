@@ -82,10 +82,10 @@ func (m *Module) config(g *guest, c Call) wazero.ModuleConfig {
 		cfg = cfg.WithStdin(&stdin{guest: g, r: c.Stdin})
 	}
 	if c.Stdout != nil {
-		cfg = cfg.WithStdout(c.Stdout)
+		cfg = cfg.WithStdout(&output{g, c.Stdout})
 	}
 	if c.Stderr != nil {
-		cfg = cfg.WithStderr(&boundedWriter{w: c.Stderr, limit: maxGuestStderr})
+		cfg = cfg.WithStderr(&output{g, &boundedWriter{w: c.Stderr, limit: maxGuestStderr}})
 	}
 	return cfg
 }

@@ -76,7 +76,7 @@ func (r *Runtime) provide(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: provide host module %s: %w", meter.Module, err)
 	}
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r.wazero); err != nil {
+	if _, err := wasi_snapshot_preview1.Instantiate(experimental.WithFunctionListenerFactory(ctx, wasiCalls{}), r.wazero); err != nil {
 		return fmt.Errorf("sandbox: provide WASI: %w", err)
 	}
 	r.offers = make(map[string]map[string]api.FunctionDefinition)
