@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -140,6 +141,10 @@ func (f *fetcher) Fetch(ctx context.Context, method, url string, headers [][2]st
 	answer, err := f.client.Do(r)
 	if err != nil {
 		return nil, err
+	}
+	if answer.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, which ctx does not end
+		_ = answer.Body.Close()
+		return nil, errors.New("supervisor: the server wants to speak something else than HTTP")
 	}
 	return fetched{answer}, nil
 }
