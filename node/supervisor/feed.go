@@ -39,7 +39,8 @@ type feed struct {
 type batch struct {
 	at   place
 	left []replica.Change
-	told chan struct{} // closed when none is left
+	told chan struct{}   // closed when none is left
+	feed context.Context // ends with the feed, and then nobody waits
 }
 
 // cursorEvery is how often a cursor is kept. What was told in between is told again after a crash.
@@ -169,7 +170,7 @@ func (f *feed) tell(ctx context.Context, changes []replica.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	b := &batch{at: f.at, left: changes, told: make(chan struct{})}
+	b := &batch{at: f.at, left: changes, told: make(chan struct{}), feed: ctx}
 	i := &item{changes: b}
 	f.unit.box.pushFree(i)
 	select {
@@ -193,6 +194,10 @@ func (b *batch) event(name string) *sandbox.Event {
 		"dataset": b.at.dataset, "family": c.Family.String(), "key": c.Key,
 	}}
 }
+
+// wanted reports whether anybody waits for a session to be told. A guest may have given up the place, and begun with it
+// anew, while it was told.
+func (b *batch) wanted(s *session) bool { return b.feed.Err() == nil && s.watches(b.at) }
 
 // drop is for a batch that nobody wants any more.
 func (b *batch) drop() {

@@ -60,7 +60,7 @@ func (u *unit) answerItem(v *version, i *item) {
 		return
 	}
 	b := i.changes
-	if !v.session.watches(b.at) {
+	if !b.wanted(v.session) {
 		b.drop()
 		return
 	}

@@ -60,7 +60,7 @@ func settled(e *sandbox.Event, settle func(context.Context) error) {
 // handleChange tells the first change of a batch. If the guest fails, another instance is told again.
 func (u *unit) handleChange(v *version, i *item) error {
 	b := i.changes
-	if !v.session.watches(b.at) {
+	if !b.wanted(v.session) {
 		b.drop()
 		return nil
 	}

@@ -1,0 +1,41 @@
+package supervisor
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/numax-mesh/numax/sandbox"
+	"github.com/numax-mesh/numax/sandbox/sandboxtest"
+)
+
+// sleeps is code that polls one clock.
+func (p *program) sleeps(d time.Duration) []byte {
+	poll := p.Import("wasi_snapshot_preview1", "poll_oneoff", types{i32, i32, i32, i32}, types{i32})
+	return slices.Concat(sandboxtest.Const32(4096+24), sandboxtest.Const64(int64(d)), []byte{0x37, 3, 0}, sandboxtest.Const32(4096),
+		sandboxtest.Const32(8192), sandboxtest.Const32(1), sandboxtest.Const32(9000), sandboxtest.CallFunc(poll), sandboxtest.TrapUnless32(0))
+}
+
+// A guest that follows its data anew while it is told of it has one batch of changes in its mailbox, not one more each
+// time.
+func TestWatchesAnew(t *testing.T) {
+	w := newWorld(t)
+	for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t"} {
+		w.inc(key)
+	}
+	p := newProgram()
+	watch := p.Import("nx", "crdt_watch", types{i32, i32}, types{i32})
+	unwatch := p.Import("nx", "crdt_unwatch", types{i32, i32}, types{i32})
+	sleep := p.sleeps(2 * time.Millisecond)
+	prefix := append(sandboxtest.Const32(0), sandboxtest.Const32(0)...)
+	name, args := at(512, "key")
+	p.On(sandbox.OnChange, slices.Concat(name, args, sandboxtest.Const32(1024), sandboxtest.Const32(256), sandboxtest.CallFunc(p.get), sandboxtest.Drop(),
+		sandboxtest.Const32(1024), []byte{0x2d, 0, 0}, sandboxtest.Const32('a'), []byte{0x46, 0x04, 0x40}, // the first key
+		prefix, sandboxtest.CallFunc(unwatch), sandboxtest.TrapUnless32(0), prefix, sandboxtest.CallFunc(watch), sandboxtest.TrapUnless32(0),
+		[]byte{0x0b}, sleep)...)
+	w.add(w.pack("anew", "1.0.0", all, p.Bytes()))
+	w.wait("some calls", func() bool { return w.super.status("anew").Calls[sandbox.OnChange] >= 300 })
+	if s := w.super.status("anew"); s.Waiting > 2 || s.Failed > 0 {
+		t.Errorf("%d items wait: %+v", s.Waiting, s)
+	}
+}
