@@ -225,7 +225,11 @@ func (u *unit) rest(ctx context.Context, again <-chan time.Time) *version {
 			u.mu.Unlock()
 			return nil
 		case r := <-u.reloads:
+			u.box.open() // its init may ask for what comes at once
 			v, err := u.start(r.pkg)
+			if err != nil && again == nil {
+				u.box.close()
+			}
 			r.done <- err
 			if err == nil {
 				return v
