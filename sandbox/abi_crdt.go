@@ -121,13 +121,14 @@ func mapGet(c call, arg args) code {
 // mapEntries writes u32 n, n × (u32 flen, field, u32 vlen, value).
 func mapEntries(c call, arg args) code {
 	return c.crdtList(arg, func(key string, l *list) error {
-		return c.host.CRDT.MapEntries(key, func(field string, value []byte) {
+		return c.host.CRDT.MapEntries(key, func(field string, value []byte) bool {
 			if l.row(8 + len(field) + len(value)) {
 				l.size(len(field))
 				l.buf = append(l.buf, field...)
 				l.size(len(value))
 				l.buf = append(l.buf, value...)
 			}
+			return !l.full
 		})
 	})
 }
@@ -135,11 +136,12 @@ func mapEntries(c call, arg args) code {
 // setElements writes u32 n, n × (u32 len, text).
 func setElements(c call, arg args) code {
 	return c.crdtList(arg, func(key string, l *list) error {
-		return c.host.CRDT.SetElements(key, func(elem string) {
+		return c.host.CRDT.SetElements(key, func(elem string) bool {
 			if l.row(4 + len(elem)) {
 				l.size(len(elem))
 				l.buf = append(l.buf, elem...)
 			}
+			return !l.full
 		})
 	})
 }
@@ -147,11 +149,12 @@ func setElements(c call, arg args) code {
 // rgaValues writes u32 n, n × (u32 len, bytes).
 func rgaValues(c call, arg args) code {
 	return c.crdtList(arg, func(key string, l *list) error {
-		return c.host.CRDT.RGAValues(key, func(value []byte) {
+		return c.host.CRDT.RGAValues(key, func(value []byte) bool {
 			if l.row(4 + len(value)) {
 				l.size(len(value))
 				l.buf = append(l.buf, value...)
 			}
+			return !l.full
 		})
 	})
 }

@@ -29,7 +29,7 @@ type KV interface {
 // returns once it is applied in memory, so that the guest reads what it wrote. Every method may return
 // ErrSyncDisabled, and writes ErrBusy, both without effect. Value slices given to a write belong to the host from
 // then on; slices given to a visit are valid during it. Visits ascend by bytes, except RGAValues, which is in
-// sequence order.
+// sequence order; they stop when visit returns false.
 type CRDT interface {
 	// Ready is what a write would answer now: nil, ErrSyncDisabled or ErrBusy. RGAInsert needs to know before it
 	// may have an effect.
@@ -49,17 +49,17 @@ type CRDT interface {
 	MapRemove(key, field string) error // writes a tombstone even for a field never set
 	MapGet(key, field string) (value []byte, ok bool, err error)
 	MapContains(key, field string) (bool, error)
-	MapEntries(key string, visit func(field string, value []byte)) error
+	MapEntries(key string, visit func(field string, value []byte) (more bool)) error
 
 	SetAdd(key, elem string) error
 	SetRemove(key, elem string) error // of an absent element is no op
 	SetContains(key, elem string) (bool, error)
-	SetElements(key string, visit func(elem string)) error
+	SetElements(key string, visit func(elem string) (more bool)) error
 
 	// RGAInsert puts value after parent; "" and unknown parents mean the head. id is at most 36 ASCII bytes.
 	RGAInsert(key, parent string, value []byte) (id string, err error)
 	RGADelete(key, id string) error // any id is accepted
-	RGAValues(key string, visit func(value []byte)) error
+	RGAValues(key string, visit func(value []byte) (more bool)) error
 
 	// Commit returns when everything this guest wrote so far, through KV too, is on disk.
 	Commit(ctx context.Context) error

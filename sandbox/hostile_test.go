@@ -199,6 +199,57 @@ func TestStack(t *testing.T) {
 	}
 }
 
+// A list that does not fit in what the guest offers is not visited to its end, as a dataset is locked meanwhile.
+func TestListsEnd(t *testing.T) {
+	m := new(sandboxtest.Module)
+	var code []byte
+	for _, name := range []string{"crdt_lww_map_entries", "crdt_orset_elements", "crdt_rga_values"} {
+		f := m.Import("nx", name, types{i32, i32, i32, i32}, types{i32})
+		for _, a := range consts(0, 1, 1024, 100) {
+			code = append(code, a...)
+		}
+		code = slices.Concat(code, sandboxtest.CallFunc(f), sandboxtest.TrapUnless32(-2))
+	}
+	m.Memory(1, "memory")
+	m.Export("run", m.Func(nil, nil, code...))
+	h := sandboxtest.NewNode().Host()
+	data := &large{CRDT: h.CRDT}
+	h.CRDT = data
+	if err := compile(t, m.Bytes()).Run(t.Context(), sandbox.Call{Host: h}); err != nil {
+		t.Fatal(err)
+	}
+	if most := 3 * 100 / 4; data.visits == 0 || data.visits > most {
+		t.Errorf("%d elements visited, at most %d fit", data.visits, most)
+	}
+}
+
+// large is a dataset of large objects.
+type large struct {
+	sandbox.CRDT
+	visits int
+}
+
+func (l *large) visit(one func() bool) error {
+	for range 1 << 20 {
+		if l.visits++; !one() {
+			break
+		}
+	}
+	return nil
+}
+
+func (l *large) MapEntries(_ string, visit func(string, []byte) bool) error {
+	return l.visit(func() bool { return visit("f", []byte("v")) })
+}
+
+func (l *large) SetElements(_ string, visit func(string) bool) error {
+	return l.visit(func() bool { return visit("e") })
+}
+
+func (l *large) RGAValues(_ string, visit func([]byte) bool) error {
+	return l.visit(func() bool { return visit([]byte("v")) })
+}
+
 // Close ends guests that run.
 func TestCloseEndsGuests(t *testing.T) {
 	r := newRuntime(t, sandbox.Config{})

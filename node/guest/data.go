@@ -117,9 +117,9 @@ func (g data) MapContains(key, field string) (ok bool, err error) {
 	return ok, err
 }
 
-func (g data) MapEntries(key string, visit func(field string, value []byte)) error {
+func (g data) MapEntries(key string, visit func(field string, value []byte) bool) error {
 	return view(g, crdt.LWWMap, key, func(c *crdt.MapState) {
-		c.Range(func(field, value []byte) bool { visit(string(field), value); return true })
+		c.Range(func(field, value []byte) bool { return visit(string(field), value) })
 	})
 }
 
@@ -140,9 +140,9 @@ func (g data) SetContains(key, elem string) (ok bool, err error) {
 	return ok, err
 }
 
-func (g data) SetElements(key string, visit func(elem string)) error {
+func (g data) SetElements(key string, visit func(elem string) bool) error {
 	return view(g, crdt.ORSet, key, func(c *crdt.SetState) {
-		c.Range(func(elem []byte) bool { visit(string(elem)); return true })
+		c.Range(func(elem []byte) bool { return visit(string(elem)) })
 	})
 }
 
@@ -167,9 +167,9 @@ func (g data) RGADelete(key, id string) error {
 	return guestError(g.d.DeleteElement(g.ctx, key, id))
 }
 
-func (g data) RGAValues(key string, visit func(value []byte)) error {
+func (g data) RGAValues(key string, visit func(value []byte) bool) error {
 	return view(g, crdt.Sequence, key, func(c *crdt.SequenceState) {
-		c.Range(func(_ crdt.Dot, value []byte) bool { visit(value); return true })
+		c.Range(func(_ crdt.Dot, value []byte) bool { return visit(value) })
 	})
 }
 

@@ -66,7 +66,7 @@ data = [{dataset = "default", prefix = "a/", read = ["gcounter"], write = ["gcou
 		{"write of another family", h.CRDT.PNCounterInc("a/1", 1), sandbox.ErrDenied},
 		{"write that may not be read", h.CRDT.SetAdd("a/1", "x"), nil},
 		{"delete in another family", h.CRDT.RGADelete("a/1", "x"), sandbox.ErrDenied},
-		{"read of what may only be written", h.CRDT.SetElements("a/1", func(string) {}), sandbox.ErrDenied},
+		{"read of what may only be written", h.CRDT.SetElements("a/1", func(string) bool { return true }), sandbox.ErrDenied},
 		{"private keys", h.KV.Set([]byte("k"), []byte("v")), nil},
 	} {
 		if !errors.Is(x.err, x.want) {

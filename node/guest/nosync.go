@@ -25,13 +25,16 @@ func (noSync) MapGet(string, string) ([]byte, bool, error) {
 	return nil, false, sandbox.ErrSyncDisabled
 }
 
-func (noSync) MapContains(string, string) (bool, error)         { return false, sandbox.ErrSyncDisabled }
-func (noSync) MapEntries(string, func(string, []byte)) error    { return sandbox.ErrSyncDisabled }
-func (noSync) SetAdd(string, string) error                      { return sandbox.ErrSyncDisabled }
-func (noSync) SetRemove(string, string) error                   { return sandbox.ErrSyncDisabled }
-func (noSync) SetContains(string, string) (bool, error)         { return false, sandbox.ErrSyncDisabled }
-func (noSync) SetElements(string, func(string)) error           { return sandbox.ErrSyncDisabled }
+func (noSync) MapContains(string, string) (bool, error) { return false, sandbox.ErrSyncDisabled }
+
+func (noSync) MapEntries(string, func(string, []byte) bool) error { return sandbox.ErrSyncDisabled }
+func (noSync) SetAdd(string, string) error                        { return sandbox.ErrSyncDisabled }
+func (noSync) SetRemove(string, string) error                     { return sandbox.ErrSyncDisabled }
+func (noSync) SetContains(string, string) (bool, error) { return false, sandbox.ErrSyncDisabled }
+
+func (noSync) SetElements(string, func(string) bool) error { return sandbox.ErrSyncDisabled }
+
 func (noSync) RGAInsert(string, string, []byte) (string, error) { return "", sandbox.ErrSyncDisabled }
 func (noSync) RGADelete(string, string) error                   { return sandbox.ErrSyncDisabled }
-func (noSync) RGAValues(string, func([]byte)) error             { return sandbox.ErrSyncDisabled }
+func (noSync) RGAValues(string, func([]byte) bool) error        { return sandbox.ErrSyncDisabled }
 func (n noSync) Commit(ctx context.Context) error               { return guestError(n.r.Sync(ctx)) }

@@ -237,10 +237,12 @@ func (n *memCRDT) MapContains(key, field string) (bool, error) {
 	return ok, err
 }
 
-func (n *memCRDT) MapEntries(key string, visit func(string, []byte)) error {
+func (n *memCRDT) MapEntries(key string, visit func(string, []byte) bool) error {
 	return n.read(func() {
 		for _, f := range sortedKeys(n.maps[key]) {
-			visit(f, n.maps[key][f])
+			if !visit(f, n.maps[key][f]) {
+				return
+			}
 		}
 	})
 }
@@ -263,10 +265,12 @@ func (n *memCRDT) SetContains(key, elem string) (ok bool, err error) {
 	return ok, err
 }
 
-func (n *memCRDT) SetElements(key string, visit func(string)) error {
+func (n *memCRDT) SetElements(key string, visit func(string) bool) error {
 	return n.read(func() {
 		for _, e := range sortedKeys(n.sets[key]) {
-			visit(e)
+			if !visit(e) {
+				return
+			}
 		}
 	})
 }
@@ -291,11 +295,11 @@ func (n *memCRDT) RGADelete(key, id string) error {
 	})
 }
 
-func (n *memCRDT) RGAValues(key string, visit func([]byte)) error {
+func (n *memCRDT) RGAValues(key string, visit func([]byte) bool) error {
 	return n.read(func() {
 		for _, it := range n.seqs[key] {
-			if !it.dead {
-				visit(it.value)
+			if !it.dead && !visit(it.value) {
+				return
 			}
 		}
 	})
