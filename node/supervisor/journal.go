@@ -14,6 +14,7 @@ import (
 const (
 	maxLog      = 1 << 20 // bytes of a file; there are two, so the last megabyte is kept
 	maxLogLines = 1000    // a second; more are counted and left out
+	maxLogBytes = 1 << 20 // a second; what goes beyond it, but for one line, is left out too
 	maxLine     = 16 << 10
 )
 
@@ -25,6 +26,7 @@ type journal struct {
 	size   int64
 	second int64 // in which so many lines were
 	lines  int
+	bytes  int
 	left   int    // lines left out in that second
 	part   []byte // of a line that was printed
 }
@@ -83,11 +85,11 @@ func (j *journal) line(now time.Time, line string) {
 	if s := now.Unix(); s != j.second {
 		if left := j.left; left > 0 {
 			j.left = 0
-			j.write(now, fmt.Sprintf("[node] left out %d lines: at most %d a second are kept", left, maxLogLines))
+			j.write(now, fmt.Sprintf("[node] left out %d lines: at most %d, and %d MiB, a second are kept", left, maxLogLines, maxLogBytes>>20))
 		}
-		j.second, j.lines = s, 0
+		j.second, j.lines, j.bytes = s, 0, 0
 	}
-	if j.lines++; j.lines > maxLogLines {
+	if j.lines++; j.lines > maxLogLines || j.bytes > maxLogBytes {
 		j.left++
 		return
 	}
@@ -102,6 +104,7 @@ func (j *journal) write(now time.Time, line string) {
 		return r
 	}, line)
 	n, _ := fmt.Fprintf(j.file, "%s %s\n", now.UTC().Format("2006-01-02T15:04:05.000Z"), line)
+	j.bytes += n
 	if j.size += int64(n); j.size > maxLog {
 		path := j.file.Name()
 		_ = j.file.Close()

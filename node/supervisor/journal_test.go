@@ -79,6 +79,23 @@ func TestJournalIsBounded(t *testing.T) {
 	}
 }
 
+// Of what is said in a second no more bytes are written than a megabyte, and a line.
+func TestJournalBytes(t *testing.T) {
+	j, err := openJournal(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	long := strings.Repeat("\xff", 64<<10) // three bytes each in the log
+	second := time.Unix(1, 0)
+	for range 100 {
+		j.line(second, long)
+	}
+	if most := maxLogBytes + 4*len(long); j.bytes > most || j.left < 90 {
+		t.Errorf("%d bytes, at most %d; %d lines left out", j.bytes, most, j.left)
+	}
+}
+
 // The log is kept in two files, of which the older goes.
 func TestJournalTurns(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
