@@ -81,6 +81,9 @@ func (g *Guest) Settle(ctx context.Context) error {
 	return err
 }
 
+// SettleCall is Settle within the time of the call under way.
+func (g *Guest) SettleCall() error { return g.Settle(g.ctx) }
+
 // first is the dataset a guest begins with: the node's default, unless it was granted others alone.
 func (g *Guest) first() string {
 	if g.grants == nil || g.grants.CanUse(g.world.Dataset) || len(g.grants.Data) == 0 {

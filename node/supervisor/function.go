@@ -98,7 +98,7 @@ func (u *unit) answerOne(v *version, e *sandbox.Event) error {
 	if a, ok := e.Response.(*answer); ok && !a.begin(v, s) {
 		return nil // the client has gone
 	}
-	settled(e, s.guest.Settle)
+	settled(e, s.guest.SettleCall)
 	err := v.code.Answer(u.calling, call, e)
 	failed := err
 	if err == nil {

@@ -30,7 +30,7 @@ func (u *unit) handle(v *version, i *item) error {
 	if a, ok := i.event.Response.(*answer); ok && !a.begin(v, v.session) {
 		return nil // the client has gone
 	}
-	settled(i.event, v.session.guest.Settle)
+	settled(i.event, v.session.guest.SettleCall)
 	err := u.call(u.calling, v, i.event)
 	failed := err
 	if err == nil && i.done != nil {
@@ -44,13 +44,13 @@ func (u *unit) handle(v *version, i *item) error {
 }
 
 // settled has a reply wait for what the guest wrote.
-func settled(e *sandbox.Event, settle func(context.Context) error) {
+func settled(e *sandbox.Event, settle func() error) {
 	reply := e.Reply
 	if reply == nil {
 		return
 	}
 	e.Reply = func(payload []byte) error {
-		if err := settle(context.Background()); err != nil {
+		if err := settle(); err != nil {
 			return err
 		}
 		return reply(payload)

@@ -1,10 +1,12 @@
 package supervisor
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/numax-mesh/numax/node/bus"
 	"github.com/numax-mesh/numax/sandbox"
 	"github.com/numax-mesh/numax/sandbox/sandboxtest"
 )
@@ -37,5 +39,29 @@ func TestWatchesAnew(t *testing.T) {
 	w.wait("some calls", func() bool { return w.super.status("anew").Calls[sandbox.OnChange] >= 300 })
 	if s := w.super.status("anew"); s.Waiting > 2 || s.Failed > 0 {
 		t.Errorf("%d items wait: %+v", s.Waiting, s)
+	}
+}
+
+// What a guest tells others waits until what it wrote is on disk, but not beyond its deadline, whatever the disk does.
+func TestDiskStalls(t *testing.T) {
+	w, store := stillWorld(t)
+	defer store.Close()
+	defer w.halt()
+	p := newProgram()
+	reply := p.Import("nx", "msg_reply", types{i32, i32}, types{i32})
+	write := p.Import("nx", "http_write", types{i32, i32}, types{i32})
+	nothing := append(sandboxtest.Const32(0), sandboxtest.Const32(0)...)
+	p.On(sandbox.OnMessage, slices.Concat(p.count("n"), nothing, sandboxtest.CallFunc(reply), sandboxtest.Drop())...)
+	p.On(sandbox.OnRequest, slices.Concat(p.count("n"), nothing, sandboxtest.CallFunc(write), sandboxtest.Drop())...)
+	w.add(w.pack("tells", "1.0.0", "[limits]\ndeadline = \"100ms\"\n[restart]\nbackoff = \"10ms\"\ntries = 100\n[grants]\nsubscribe = [\"m\"]\n"+all+"[[triggers]]\nmessage = \"m\"\n", p.Bytes()))
+	if took, err := w.bus.tell(bus.Message{Subject: "m", Reply: func([]byte) error { return nil }}); took != 1 {
+		t.Fatal(err)
+	}
+	w.wait("the end of on_message", func() bool { return w.super.status("tells").Failed == 1 })
+	server := w.serve()
+	defer server.Close()
+	w.wait("its restart", func() bool { return w.super.status("tells").State == string(Running) })
+	if status, _, _ := ask(t, "GET", server.URL+"/m/tells/", ""); status != http.StatusGatewayTimeout {
+		t.Errorf("answered %d", status)
 	}
 }

@@ -78,6 +78,24 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	w, store := stillWorld(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- w.r.Run(ctx) }()
+	t.Cleanup(func() {
+		w.halt()
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+		_ = store.Close()
+	})
+	return w
+}
+
+// stillWorld is a world in which nothing that is written comes to disk. Who makes it ends it and closes the store.
+func stillWorld(t *testing.T) (*world, *datastore.Store) {
+	t.Helper()
 	store, err := datastore.Open("", datastore.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -90,20 +108,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- r.Run(ctx) }()
 	w := &world{t: t, dir: t.TempDir(), data: d, r: r, bus: new(fakeBus)}
 	w.begin()
-	t.Cleanup(func() {
-		w.halt()
-		cancel()
-		if err := <-ran; err != nil {
-			t.Error(err)
-		}
-		_ = store.Close()
-	})
-	return w
+	return w, store
 }
 
 func (w *world) begin() {

@@ -181,8 +181,8 @@ func (u *unit) serveFile(w http.ResponseWriter, r *http.Request, below string) b
 type answer struct {
 	w      http.ResponseWriter
 	out    *http.ResponseController
-	settle func(context.Context) error // set before the guest is told
-	undo   func()                      // what begin has set
+	settle func() error // set before the guest is told
+	undo   func()       // what begin has set
 
 	mu    sync.Mutex // guards begun and gone
 	begun bool
@@ -202,7 +202,7 @@ var errSent = errors.New("supervisor: the answer was begun already")
 func (a *answer) begin(v *version, s *session) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.begun, a.settle = true, s.guest.Settle
+	a.begun, a.settle = true, s.guest.SettleCall
 	if a.gone {
 		return false
 	}
@@ -278,7 +278,7 @@ func (a *answer) send() error {
 		return nil
 	}
 	if a.settle != nil {
-		if err := a.settle(context.Background()); err != nil {
+		if err := a.settle(); err != nil {
 			return err
 		}
 	}
