@@ -236,19 +236,11 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 		}
 		return s.settled(ctx, name)
 	}
-	done := make(chan error, 1)
-	select {
-	case u.reloads <- reload{p, done}:
-	case <-u.done:
-		return api.Module{}, ErrNotRunning
-	case <-ctx.Done():
-		return api.Module{}, ctx.Err()
-	}
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return api.Module{}, ctx.Err()
+	code, err := u.compile(ctx, p)
+	if err != nil {
+		u.kept(p, err)
+	} else if err = u.reload(ctx, p, code); errors.Is(err, ErrNotRunning) || ctx.Err() != nil {
+		return api.Module{}, err
 	}
 	if err != nil {
 		if s.status(name).State != string(Running) {
@@ -260,6 +252,24 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 		return api.Module{}, err
 	}
 	return s.status(name), nil
+}
+
+// reload hands over a new version, with its code, and waits until it runs or has failed.
+func (u *unit) reload(ctx context.Context, p *module.Package, code *sandbox.Module) error {
+	done := make(chan error, 1)
+	select {
+	case u.reloads <- reload{p, code, done}:
+	case <-u.done:
+		return errors.Join(ErrNotRunning, code.Close(ctx))
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), code.Close(ctx))
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // settled waits until a module that begins has begun, or has failed.

@@ -74,8 +74,10 @@ type shared struct {
 	users int
 }
 
+// reload is a new version, compiled already: the one that runs is not to wait for that.
 type reload struct {
 	pkg  *module.Package
+	code *sandbox.Module
 	done chan<- error
 }
 
@@ -163,7 +165,7 @@ func (u *unit) run(ctx context.Context) {
 		v, err := next, error(nil)
 		if next = nil; v == nil {
 			u.enter(Starting, nil)
-			v, err = u.start(u.wanted())
+			v, err = u.launch(u.wanted())
 		}
 		if err == nil {
 			u.take(v)
@@ -226,7 +228,7 @@ func (u *unit) rest(ctx context.Context, again <-chan time.Time) *version {
 			return nil
 		case r := <-u.reloads:
 			u.box.open() // its init may ask for what comes at once
-			v, err := u.start(r.pkg)
+			v, err := u.start(r.pkg, r.code)
 			if err != nil && again == nil {
 				u.box.close()
 			}
@@ -328,7 +330,7 @@ func (u *unit) job(ctx context.Context, v *version) (*version, error) {
 			}
 			return nil, err
 		case r := <-u.reloads:
-			next, err := u.start(r.pkg)
+			next, err := u.start(r.pkg, r.code)
 			if err != nil {
 				r.done <- err
 				continue

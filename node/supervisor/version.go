@@ -26,14 +26,25 @@ type version struct {
 // compileTime is what there is to compile a module in: Go's own compiler, of 49 MB, takes two cores 15 s.
 const compileTime = 10 * time.Minute
 
-// start compiles a package and, if it is a service, starts an instance.
-func (u *unit) start(p *module.Package) (_ *version, err error) {
-	compiling, cancel := context.WithTimeoutCause(u.calling, compileTime, fmt.Errorf("it takes over %v to compile here", compileTime))
+// compile compiles a package, until ctx or the unit ends.
+func (u *unit) compile(ctx context.Context, p *module.Package) (*sandbox.Module, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, compileTime, fmt.Errorf("it takes over %v to compile here", compileTime))
 	defer cancel()
-	code, err := u.s.cfg.Runtime.Compile(compiling, u.name, p.Wasm)
+	defer context.AfterFunc(u.calling, cancel)()
+	return u.s.cfg.Runtime.Compile(ctx, u.name, p.Wasm)
+}
+
+// launch compiles a package and starts it.
+func (u *unit) launch(p *module.Package) (*version, error) {
+	code, err := u.compile(u.calling, p)
 	if err != nil {
 		return nil, err
 	}
+	return u.start(p, code)
+}
+
+// start makes a version of a package and its code, which it owns from then on. If it is a service, an instance starts.
+func (u *unit) start(p *module.Package, code *sandbox.Module) (_ *version, err error) {
 	l := p.Manifest.Limits
 	v := &version{
 		unit: u, pkg: p, code: code,
@@ -150,7 +161,7 @@ const shutdownTime = 5 * time.Second
 // replace puts a new version in the place of v between two events, with all that waits; v stays if the new one does
 // not start.
 func (u *unit) replace(v *version, r reload) *version {
-	next, err := u.start(r.pkg)
+	next, err := u.start(r.pkg, r.code)
 	if err == nil && next.pkg.Manifest.Kind != v.pkg.Manifest.Kind {
 		next.end()
 		err = fmt.Errorf("it was a %s and is a %s now: remove the module and add it again", v.pkg.Manifest.Kind, r.pkg.Manifest.Kind)
@@ -163,13 +174,18 @@ func (u *unit) replace(v *version, r reload) *version {
 		}
 	}
 	if err != nil {
-		u.say(fmt.Sprintf("kept version %s: %s does not start: %v", v.pkg.Manifest.Version, r.pkg.Manifest.Version, err))
+		u.kept(r.pkg, err)
 		r.done <- err
 		return v
 	}
 	u.follows(v, next)
 	r.done <- nil
 	return next
+}
+
+// kept says why a new version does not run.
+func (u *unit) kept(p *module.Package, err error) {
+	u.say(fmt.Sprintf("kept version %s: %s does not start: %v", u.wanted().Manifest.Version, p.Manifest.Version, err))
 }
 
 // follows ends v for next.
