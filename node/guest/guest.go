@@ -81,6 +81,9 @@ func (g *Guest) Settle(ctx context.Context) error {
 	return err
 }
 
+// Writes asks whether the guest may have so many bytes written elsewhere than among its keys and objects.
+func (g *Guest) Writes(size int) error { return g.writes.take(1, size) }
+
 // SettleCall is Settle within the time of the call under way.
 func (g *Guest) SettleCall() error { return g.Settle(g.ctx) }
 

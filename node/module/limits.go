@@ -13,8 +13,8 @@ type Limits struct {
 	Memory    int64         // bytes of an instance
 	Deadline  time.Duration // of a call
 	CPU       int64         // percent of one core, over a second, of all instances
-	Ops       int64         // replicated operations a second
-	Bytes     int64         // bytes written a second, replicated and private
+	Ops       int64         // writes a second
+	Bytes     int64         // bytes written a second: replicated, private, sent
 	Instances int64         // of a function, at once; a service has one
 	Mailbox   int64         // events that wait
 	Storage   int64         // bytes of db_* keys and values

@@ -92,14 +92,17 @@ func (s *session) watch(dataset, prefix string) error {
 
 // Unwatch implements sandbox.Service.
 func (s *session) Unwatch(prefix string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.Index(s.places, s.at(s.dataset, prefix))
-	if i < 0 {
+	at := s.at(s.dataset, prefix)
+	if !s.watches(at) {
 		return sandbox.ErrNotFound
 	}
-	s.unit.release(s.places[i], true)
-	s.places = slices.Delete(s.places, i, i+1)
+	if err := s.guest.Writes(len(prefix)); err != nil { // the cursor goes
+		return err
+	}
+	s.mu.Lock()
+	s.places = slices.DeleteFunc(s.places, func(p place) bool { return p == at })
+	s.mu.Unlock()
+	s.unit.release(at, true)
 	return nil
 }
 
@@ -261,6 +264,9 @@ func (s *session) Publish(ctx context.Context, subject string, payload []byte) e
 // Send implements sandbox.Messages.
 func (s *session) Send(ctx context.Context, node, subject string, payload []byte) error {
 	if err := s.maySay(ctx, subject); err != nil {
+		return err
+	}
+	if err := s.guest.Writes(len(subject) + len(payload)); err != nil {
 		return err
 	}
 	return s.unit.s.cfg.Bus.Send(ctx, node, subject, payload)
