@@ -30,7 +30,7 @@ func (noSync) MapContains(string, string) (bool, error) { return false, sandbox.
 func (noSync) MapEntries(string, func(string, []byte) bool) error { return sandbox.ErrSyncDisabled }
 func (noSync) SetAdd(string, string) error                        { return sandbox.ErrSyncDisabled }
 func (noSync) SetRemove(string, string) error                     { return sandbox.ErrSyncDisabled }
-func (noSync) SetContains(string, string) (bool, error) { return false, sandbox.ErrSyncDisabled }
+func (noSync) SetContains(string, string) (bool, error)           { return false, sandbox.ErrSyncDisabled }
 
 func (noSync) SetElements(string, func(string) bool) error { return sandbox.ErrSyncDisabled }
 

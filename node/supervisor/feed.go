@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -100,9 +101,8 @@ func (f *feed) run(ctx context.Context) error {
 	all = all || !known
 	for {
 		if err == nil && all {
-			changes, err = f.everything(ctx)
-		}
-		if err == nil {
+			err = f.everything(ctx)
+		} else if err == nil {
 			err = f.tell(ctx, changes)
 		}
 		if err == nil {
@@ -134,7 +134,7 @@ func (f *feed) idle(ctx context.Context, w *replica.Watch, told crdt.Version) er
 	return w.Wait(ctx)
 }
 
-// missed is what changed behind the cursor; all = nobody can tell.
+// missed is what changed behind the cursor; all = nobody can tell, or it is too much to list.
 func (f *feed) missed(ctx context.Context, since crdt.Version) (changes []replica.Change, all bool, err error) {
 	seen := make(map[replica.Object]int)
 	complete, err := f.data.ChangedSince(ctx, since, func(c replica.Change) {
@@ -145,21 +145,36 @@ func (f *feed) missed(ctx context.Context, since crdt.Version) (changes []replic
 			changes[i].Remote = changes[i].Remote || c.Remote
 			return
 		}
+		if all = len(changes) == replica.MaxWatched; all {
+			return
+		}
 		seen[c.Object] = len(changes)
 		changes = append(changes, c)
 	})
-	return changes, !complete, err
+	return changes, all || !complete, err
 }
 
-// everything is all objects of the place, as if others had changed them.
-func (f *feed) everything(ctx context.Context) (changes []replica.Change, err error) {
-	err = f.data.Objects(ctx, func(o replica.Object) bool {
-		if len(o.Key) >= len(f.at.prefix) && o.Key[:len(f.at.prefix)] == f.at.prefix {
-			changes = append(changes, replica.Change{Object: o, Remote: true})
+// maxBatch is how many of all objects are told together: a guest may follow them in many places.
+const maxBatch = 256
+
+// everything tells of all objects of the place, as if others had changed them.
+func (f *feed) everything(ctx context.Context) error {
+	var changes []replica.Change
+	var told error
+	err := f.data.Objects(ctx, func(o replica.Object) bool {
+		if len(o.Key) < len(f.at.prefix) || o.Key[:len(f.at.prefix)] != f.at.prefix {
+			return true
 		}
-		return true
+		if changes = append(changes, replica.Change{Object: o, Remote: true}); len(changes) == maxBatch {
+			told = f.tell(ctx, changes)
+			changes = nil
+		}
+		return told == nil
 	})
-	return changes, err
+	if err = cmp.Or(told, err); err != nil {
+		return err
+	}
+	return f.tell(ctx, changes)
 }
 
 // tell waits until the guest has heard of all changes it may know of.

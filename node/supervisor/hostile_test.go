@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +41,40 @@ func TestWatchesAnew(t *testing.T) {
 	w.wait("some calls", func() bool { return w.super.status("anew").Calls[sandbox.OnChange] >= 300 })
 	if s := w.super.status("anew"); s.Waiting > 2 || s.Failed > 0 {
 		t.Errorf("%d items wait: %+v", s.Waiting, s)
+	}
+}
+
+// A guest that follows all objects in many places at once has only some of them listed for it at a time, and is told of
+// all.
+func TestWatchesOften(t *testing.T) {
+	const objects, places = 1000, 16
+	w := newWorld(t)
+	name := strings.Repeat("a", places)
+	for n := range objects {
+		w.inc(fmt.Sprint(name, n))
+	}
+	p := newProgram()
+	watch := p.Import("nx", "crdt_watch", types{i32, i32}, types{i32})
+	place, _ := at(64, name)
+	for n := range int32(places) {
+		place = slices.Concat(place, sandboxtest.Const32(64), sandboxtest.Const32(n), sandboxtest.CallFunc(watch), sandboxtest.TrapUnless32(0))
+	}
+	p.On(sandbox.OnInit, append(place, p.sleeps(200*time.Millisecond)...)...)
+	p.On(sandbox.OnChange)
+	w.add(w.pack("often", "1.0.0", all, p.Bytes()))
+	box, most := w.super.unit("often").box, 0
+	w.wait("all to be told", func() bool {
+		listed := 0
+		box.mu.Lock()
+		for _, i := range box.items {
+			listed += len(i.changes.left)
+		}
+		box.mu.Unlock()
+		most = max(most, listed)
+		return w.super.status("often").Calls[sandbox.OnChange] == objects*places
+	})
+	if most == 0 || most > places*maxBatch {
+		t.Errorf("%d changes were listed at once", most)
 	}
 }
 
