@@ -164,7 +164,8 @@ func (g *guest) spend() {
 	g.tell()
 	now := time.Now()
 	ran := now.Sub(g.since)
-	computes := g.cpu == nil || g.cpu.computes(now)
+	// Who ran so long between two ticks had the host compute.
+	computes := g.cpu == nil || g.cpu.computes(now) || ran > slice
 	g.since = time.Time{} // what follows may end the call, and is no use of the processor
 	if g.cpu != nil {
 		if wait := g.cpu.charge(now, ran); wait > 0 {

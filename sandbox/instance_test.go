@@ -212,3 +212,25 @@ func TestShortCallsNeedNoTurn(t *testing.T) {
 		<-every.C
 	}
 }
+
+// Work that the host does for a guest is computing too: it needs a turn, however seldom the guest's ticks come.
+func TestHostWorkNeedsATurn(t *testing.T) {
+	p := new(sandboxtest.Module)
+	sum := p.Import("nx", "hash_sha256", types{i32, i32, i32, i32}, types{i32})
+	p.Memory(17, "memory")
+	p.Export("run", p.Func(nil, nil, slices.Concat([]byte{0x03, 0x40}, slices.Concat(consts(0, 1<<20, 1<<20, 32)...), sandboxtest.CallFunc(sum),
+		[]byte{0x1a, 0x0c, 0, 0x0b})...))
+	r := newRuntime(t, sandbox.Config{})
+	m, err := r.Compile(t.Context(), "hashes", p.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.TakeTurns()()
+	hashed := uint64(0)
+	h := sandboxtest.NewNode().Host()
+	h.Count = func(_ string, calls uint64, _ time.Duration) { hashed += calls }
+	err = m.Run(t.Context(), sandbox.Call{Host: h, CPU: sandbox.NewCPU(0), Deadline: 200 * time.Millisecond})
+	if late := new(sandbox.DeadlineError); !errors.As(err, &late) || hashed > 64 {
+		t.Errorf("%d MiB hashed without a turn: %v", hashed, err)
+	}
+}

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"fmt"
 	"io"
-	"runtime"
 )
 
 // boundedWriter passes on the first limit bytes and a note that the rest is dropped. It never reports an error: a
@@ -30,15 +29,14 @@ func (b *boundedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// random gives a guest randomness in pieces, so that one that asks for all its memory full of it can be stopped, and
-// gives way as it would at a tick.
+// random gives a guest randomness in pieces, each of which counts as a host call, so that one that asks for all its memory
+// full of it can be stopped, and gives way.
 type random struct{ guest *guest }
 
 const randomPiece = 64 << 10
 
 func (r *random) Read(p []byte) (int, error) {
-	r.guest.stopIfEnded()
-	runtime.Gosched()
+	r.guest.begin()
 	return r.guest.host.Rand.Read(p[:min(len(p), randomPiece)])
 }
 
