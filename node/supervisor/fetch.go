@@ -47,7 +47,7 @@ func newFetcher(g *module.Grants, settle func(context.Context) error) sandbox.Fe
 			return f.allowed(r)
 		},
 		Transport: &http.Transport{
-			DisableKeepAlives: true,
+			DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeaders,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return f.dial(ctx, dial, network, addr)
 			},

@@ -12,6 +12,21 @@ import (
 	"github.com/numax-mesh/numax/node/module"
 )
 
+// An answer's headers are bounded, as the node holds them for the guest.
+func TestFetchHeaders(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 1<<20))
+	}))
+	defer target.Close()
+	m, err := module.Parse([]byte("name = \"m\"\nversion = \"1.0.0\"\n[grants]\nhosts = [\"" + strings.TrimPrefix(target.URL, "http://") + "\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newFetcher(&m.Grants, func(context.Context) error { return nil }).Fetch(t.Context(), "GET", target.URL+"/", nil, nil); err == nil {
+		t.Error("a megabyte of headers was taken")
+	}
+}
+
 // A server that makes its connection something else than HTTP holds up nobody: what is not HTTP is not fetched.
 func TestFetchUpgrade(t *testing.T) {
 	ended := make(chan struct{})

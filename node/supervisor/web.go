@@ -21,7 +21,7 @@ import (
 const (
 	maxRequestBody = 16 << 20 // bytes; reading on is an error
 	maxAnswer      = 64 << 20 // bytes; writing on is an error
-	maxHeaders     = 64 << 10 // bytes of an answer's headers
+	maxHeaders     = 64 << 10 // bytes of the headers of an answer, given or fetched
 	maxUnread      = 64 << 10 // bytes of a request that are read though the guest did not; above, the connection ends
 )
 
