@@ -1,6 +1,7 @@
 package module
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -120,4 +121,25 @@ func (g *Grants) reads(family string) bool {
 
 func (g *Grants) writes(family string) bool {
 	return slices.ContainsFunc(g.Data, func(d DataGrant) bool { return d.Write.Has(family) })
+}
+
+// Denied says why a call of this module was denied, for whoever writes its manifest.
+func (m *Manifest) Denied(call string) string {
+	once := []string{"timer_set", "crdt_watch", "msg_subscribe"}
+	if m.Kind == Function && slices.Contains(once, call) {
+		return call + " is denied: an instance of a function hears of one event only"
+	}
+	for _, row := range needTable {
+		if strings.HasPrefix(call, row.prefix) {
+			return fmt.Sprintf("%s is denied: grants.%s in %s does not cover it", call, row.grant, ManifestName)
+		}
+	}
+	family, writes, ok := crdtCall(call)
+	switch {
+	case !ok:
+		return call + " is denied"
+	case writes:
+		return fmt.Sprintf("%s is denied: no grants.data in %s writes %s under that key", call, ManifestName, family)
+	}
+	return fmt.Sprintf("%s is denied: no grants.data in %s reads %s under that key", call, ManifestName, family)
 }

@@ -486,6 +486,10 @@ func TestDenied(t *testing.T) {
 	if w.counted("other/k") != 0 {
 		t.Error("a key outside the grant was written")
 	}
+	const want = "[node] crdt_gcounter_inc is denied: no grants.data in module.toml writes gcounter under that key"
+	if got := w.said(s.Name); !slices.Contains(got, want) {
+		t.Errorf("the log says\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+	}
 }
 
 // However often a timer is set, one tick of it waits, and a timer that is gone does not tick.

@@ -21,6 +21,8 @@ type version struct {
 	entered  bool // run or _start was called
 	writes   *guest.Rate
 	cpu      *sandbox.CPU
+
+	denied map[string]bool // calls whose denial is in the log; unit.mu guards it
 }
 
 // compileTime is what there is to compile a module in: Go's own compiler, of 49 MB, takes two cores 15 s.
@@ -48,7 +50,7 @@ func (u *unit) start(p *module.Package, code *sandbox.Module) (_ *version, err e
 	l := p.Manifest.Limits
 	v := &version{
 		unit: u, pkg: p, code: code,
-		writes: guest.NewRate(l.Ops, l.Bytes), cpu: sandbox.NewCPU(float64(l.CPU) / 100),
+		writes: guest.NewRate(l.Ops, l.Bytes), cpu: sandbox.NewCPU(float64(l.CPU) / 100), denied: make(map[string]bool),
 	}
 	defer func() {
 		if err != nil {
@@ -90,7 +92,12 @@ func (v *version) open() (*session, sandbox.Call) {
 	host.Denied = func(call string) {
 		u.mu.Lock()
 		u.denied[call]++
+		told := v.denied[call]
+		v.denied[call] = true
 		u.mu.Unlock()
+		if !told { // once a call: a flood of them is only counted
+			u.say(m.Denied(call))
+		}
 	}
 	return s, sandbox.Call{
 		Host: host, CPU: v.cpu, Memory: uint64(m.Limits.Memory), Deadline: m.Limits.Deadline,
