@@ -113,12 +113,12 @@ func (n *Node) AddModule(ctx context.Context, bundle io.Reader, source string) (
 		return api.Module{}, fmt.Errorf("%w: the module has over %d MiB", api.ErrUsage, module.MaxBundle>>20)
 	}
 	p, err := module.Decode(b)
-	if err == nil {
-		p.Path = source
-		err = n.modules.Admit(p)
-	}
 	if err != nil {
 		return api.Module{}, fmt.Errorf("%w: %w", api.ErrUsage, err)
+	}
+	p.Path = source
+	if err := n.modules.Admit(p); err != nil {
+		return api.Module{}, err
 	}
 	return n.modules.Add(ctx, p, source)
 }
@@ -143,19 +143,29 @@ func (n *Node) ReloadModule(ctx context.Context, name string) (api.Module, error
 }
 
 // RemoveModule implements api.Modules.
-func (n *Node) RemoveModule(name string) error {
+func (n *Node) RemoveModule(_ context.Context, name string) error {
 	return n.modules.Change(name, n.cfg.Shelf().Remove)
 }
 
 // StartModule implements api.Modules.
-func (n *Node) StartModule(name string) error {
-	return n.modules.Change(name, func(name string) error { return n.cfg.Shelf().Want(name, true) })
+func (n *Node) StartModule(ctx context.Context, name string) error {
+	err := n.modules.Change(name, func(name string) error { return n.cfg.Shelf().Want(name, true) })
+	if err == nil {
+		_, err = n.modules.Settled(ctx, name)
+	}
+	return err
 }
 
 // StopModule implements api.Modules.
-func (n *Node) StopModule(name string) error {
+func (n *Node) StopModule(_ context.Context, name string) error {
 	return n.modules.Change(name, func(name string) error { return n.cfg.Shelf().Want(name, false) })
 }
 
 // RestartModule implements api.Modules.
-func (n *Node) RestartModule(name string) error { return n.modules.Restart(name) }
+func (n *Node) RestartModule(ctx context.Context, name string) error {
+	err := n.modules.Restart(name)
+	if err == nil {
+		_, err = n.modules.Settled(ctx, name)
+	}
+	return err
+}

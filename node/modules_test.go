@@ -87,7 +87,7 @@ func TestModulesTalk(t *testing.T) {
 	for range 3 {
 		seen := counted("done")
 		until(t, "messages are handled", func() bool { return counted("done") >= seen+10 })
-		if err := b.RestartModule("worker"); err != nil {
+		if err := b.RestartModule(t.Context(), "worker"); err != nil {
 			t.Fatal(err)
 		}
 		b.stop()
@@ -95,7 +95,7 @@ func TestModulesTalk(t *testing.T) {
 		until(t, "the sender goes on alone", func() bool { return counted("sent") >= sent+10 })
 		b = start(t, cb)
 	}
-	if err := a.StopModule("sender"); err != nil {
+	if err := a.StopModule(t.Context(), "sender"); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "nothing waits", func() bool { return a.Bus().Stats().Waiting == 0 })

@@ -310,8 +310,11 @@ func tail(ctx context.Context, path string, lines int, follow bool, w io.Writer)
 		text = append(text, b...)
 	}
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it never ran
+	if errors.Is(err, fs.ErrNotExist) { // it never ran
+		if follow {
+			return followLog(ctx, path, nil, w)
+		}
+		return nil
 	}
 	if err != nil {
 		return err

@@ -14,10 +14,11 @@ type Modules interface {
 	// AddModule keeps a bundle and runs it, in place of an earlier version of its name, which goes on if the new one does
 	// not start. source is where it came from, for ReloadModule.
 	AddModule(ctx context.Context, bundle io.Reader, source string) (Module, error)
-	RemoveModule(name string) error
-	StartModule(name string) error
-	StopModule(name string) error
-	RestartModule(name string) error
+	RemoveModule(ctx context.Context, name string) error
+	// StartModule and RestartModule return when the module has begun, or with why it has not.
+	StartModule(ctx context.Context, name string) error
+	RestartModule(ctx context.Context, name string) error
+	StopModule(ctx context.Context, name string) error
 	// ReloadModule takes the module anew from where it was added from.
 	ReloadModule(ctx context.Context, name string) (Module, error)
 	// Web is what modules serve under /m/NAME/.
@@ -69,11 +70,11 @@ func moduleRoutes(mux *http.ServeMux, n Modules) {
 		m, err := n.ReloadModule(r.Context(), r.URL.Query().Get("name"))
 		reply(w, m, err)
 	})
-	for verb, do := range map[string]func(string) error{
+	for verb, do := range map[string]func(context.Context, string) error{
 		"remove": n.RemoveModule, "start": n.StartModule, "stop": n.StopModule, "restart": n.RestartModule,
 	} {
 		mux.HandleFunc("POST /v1/modules/"+verb, func(w http.ResponseWriter, r *http.Request) {
-			reply(w, struct{}{}, do(r.URL.Query().Get("name")))
+			reply(w, struct{}{}, do(r.Context(), r.URL.Query().Get("name")))
 		})
 	}
 }

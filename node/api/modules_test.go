@@ -30,11 +30,16 @@ func (m *memoryNode) AddModule(_ context.Context, bundle io.Reader, source strin
 func (m *memoryNode) ReloadModule(_ context.Context, name string) (api.Module, error) {
 	return api.Module{Name: name}, m.act("reload", name)
 }
-func (m *memoryNode) Web() http.Handler               { return http.NotFoundHandler() }
-func (m *memoryNode) RemoveModule(name string) error  { return m.act("remove", name) }
-func (m *memoryNode) StartModule(name string) error   { return m.act("start", name) }
-func (m *memoryNode) StopModule(name string) error    { return m.act("stop", name) }
-func (m *memoryNode) RestartModule(name string) error { return m.act("restart", name) }
+func (m *memoryNode) Web() http.Handler { return http.NotFoundHandler() }
+func (m *memoryNode) RemoveModule(_ context.Context, name string) error { return m.act("remove", name) }
+
+func (m *memoryNode) StartModule(_ context.Context, name string) error { return m.act("start", name) }
+
+func (m *memoryNode) StopModule(_ context.Context, name string) error { return m.act("stop", name) }
+
+func (m *memoryNode) RestartModule(_ context.Context, name string) error {
+	return m.act("restart", name)
+}
 
 func TestModules(t *testing.T) {
 	dir := tempDir(t)

@@ -153,7 +153,7 @@ func (s *Supervisor) Admit(p *module.Package) error {
 		return nil
 	}
 	if err := p.Verify(s.cfg.Signers); err != nil {
-		return fmt.Errorf("this node runs signed modules only: %w", err)
+		return fmt.Errorf("this node runs signed modules only: %w: sign it with numax-node module sign and add it again", err)
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 		if err := s.Refresh(); err != nil {
 			return api.Module{}, err
 		}
-		return s.settled(ctx, name)
+		return s.Settled(ctx, name)
 	}
 	code, err := u.compile(ctx, p)
 	if err != nil {
@@ -251,7 +251,7 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 	if err := s.cfg.Shelf.Put(p, source); err != nil {
 		return api.Module{}, err
 	}
-	return s.status(name), nil
+	return s.Settled(ctx, name)
 }
 
 // reload hands over a new version, with its code, and waits until it runs or has failed.
@@ -272,15 +272,15 @@ func (u *unit) reload(ctx context.Context, p *module.Package, code *sandbox.Modu
 	}
 }
 
-// settled waits until a module that begins has begun, or has failed.
-func (s *Supervisor) settled(ctx context.Context, name string) (api.Module, error) {
+// Settled waits until a module that begins has begun, and says why it has not.
+func (s *Supervisor) Settled(ctx context.Context, name string) (api.Module, error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		m := s.status(name)
 		if m.State != string(Starting) {
 			if m.State != string(Running) && m.State != string(Stopped) && m.State != string(Finished) {
-				return m, fmt.Errorf("module %s does not run: %s", name, m.Failure)
+				return m, fmt.Errorf("module %s does not run: %s (it stays on the node: mend it and add it again, or numax-node module rm %s)", name, m.Failure, name)
 			}
 			return m, nil
 		}

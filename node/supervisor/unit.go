@@ -229,7 +229,9 @@ func (u *unit) rest(ctx context.Context, again <-chan time.Time) *version {
 		case r := <-u.reloads:
 			u.box.open() // its init may ask for what comes at once
 			v, err := u.start(r.pkg, r.code)
-			if err != nil && again == nil {
+			if err == nil {
+				u.enter(Starting, nil)
+			} else if again == nil {
 				u.box.close()
 			}
 			r.done <- err
