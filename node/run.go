@@ -7,9 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/numax-mesh/numax/node/guest"
+	"github.com/numax-mesh/numax/node/module"
 	"github.com/numax-mesh/numax/sandbox"
 )
 
@@ -42,7 +44,9 @@ func ReadModule(file string) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("module %s: %w", file, err)
 	case info.IsDir():
-		return nil, fmt.Errorf("module %s: it is a directory: give the .wasm file", file)
+		return nil, fmt.Errorf("module %s: it is a directory: give the .wasm file, or keep it running with numax-node module add", file)
+	case strings.HasSuffix(file, module.BundleExt):
+		return nil, fmt.Errorf("module %s: it is a bundle: give the .wasm file, or keep it running with numax-node module add", file)
 	case info.Size() > MaxModule:
 		return nil, fmt.Errorf("module %s: %d bytes, at most %d", file, info.Size(), MaxModule)
 	}

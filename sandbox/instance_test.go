@@ -80,7 +80,7 @@ func TestModuleReacts(t *testing.T) {
 	only.On(sandbox.OnTick)
 	if m := compile(t, only.Bytes()); m.Entry() != "" || !m.Reacts() {
 		t.Errorf("a guest with a handler alone: entry %q, reacts %v", m.Entry(), m.Reacts())
-	} else if err := m.Run(t.Context(), sandbox.Call{}); err == nil || !strings.Contains(err.Error(), "nothing to call") {
+	} else if err := m.Run(t.Context(), sandbox.Call{}); err == nil || !strings.Contains(err.Error(), "reacts to events only") {
 		t.Errorf("run of a guest without entry: %v", err)
 	}
 	wrong := new(sandboxtest.Module)

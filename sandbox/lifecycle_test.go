@@ -146,6 +146,20 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+// Who runs a guest by hand that only reacts is told how it runs.
+func TestRunOfReactor(t *testing.T) {
+	m := new(sandboxtest.Module)
+	m.On(sandbox.OnChange)
+	code, err := newRuntime(t, sandbox.Config{}).Compile(t.Context(), "x.wasm", m.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = code.Run(t.Context(), sandbox.Call{})
+	if err == nil || !strings.Contains(err.Error(), "numax-node module add") {
+		t.Errorf("got %v, want how it is kept running", err)
+	}
+}
+
 // exiting is a guest that calls proc_exit.
 func exiting(code int32) []byte {
 	m := new(sandboxtest.Module)

@@ -33,6 +33,9 @@ type Call struct {
 // *ExitError, *DeadlineError, *BudgetError, the error of ctx when that ended, or an error that says why the guest could not start.
 // Whatever the guest wrote before it failed stays written.
 func (m *Module) Run(ctx context.Context, c Call) error {
+	if m.entry == "" && m.Reacts() {
+		return fmt.Errorf("sandbox: run %s: it exports neither run nor _start, and reacts to events only: keep it running with numax-node module add", m.name)
+	}
 	if m.entry == "" {
 		return fmt.Errorf("sandbox: run %s: %w", m.name, m.noEntry())
 	}

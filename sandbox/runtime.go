@@ -195,7 +195,7 @@ func (m *Module) noEntry() error {
 			return fmt.Errorf("its export %s has the type %s: run or _start must be () -> ()", name, signature(f))
 		}
 	}
-	return fmt.Errorf("it exports neither run: () -> () nor _start: () -> (), so there is nothing to call")
+	return fmt.Errorf("it exports neither run: () -> () nor _start: () -> (), nor a handler such as on_change, so there is nothing to call")
 }
 
 // checkImports names the first import that is not offered, or is with another type.

@@ -57,6 +57,9 @@ func openModules(cmd *cobra.Command) (moduleAccess, supervisor.Shelf, error) {
 type offlineModules struct{ shelf supervisor.Shelf }
 
 func (o offlineModules) Modules(context.Context) ([]api.Module, error) {
+	if data := filepath.Dir(o.shelf.Dir); absent(data) {
+		return nil, fmt.Errorf("data directory %s: no node has ever run there: name another with --data", data)
+	}
 	names, err := o.shelf.Names()
 	if err != nil {
 		return nil, err
@@ -115,6 +118,11 @@ func (o offlineModules) StopModule(_ context.Context, name string) error {
 
 func (o offlineModules) RestartModule(context.Context, string) error {
 	return fmt.Errorf("module restart: %w: its modules begin anew when it starts", api.ErrNotRunning)
+}
+
+func absent(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // packed is what lies at a path, and its bundle.

@@ -36,7 +36,7 @@ func TestWrongManifests(t *testing.T) {
 		{"name = 'a", "line 1: "},
 		{"name = 'a'", `version: got "": want one such as "1.2.0"`},
 		{"name = 'a'\nversion = '1.2'", "version: got"},
-		{minimal + "color = 'red'", `line 3: unknown key "color"`},
+		{minimal + "color = 'red'", `line 3: unknown key "color": want one of name, version, `},
 		{minimal + "[grants]\nnetwork = true", `line 4: unknown key "grants.network"`},
 		{minimal + "[limits]\nmem = '1MiB'", `line 4: unknown key "limits.mem"`},
 		{minimal + "Kind = 'function'", `line 3: unknown key "Kind"`},

@@ -43,8 +43,9 @@ func (c *keyChecker) walk(t reflect.Type, in []string, key unstable.Iterator) (r
 		}
 		switch t.Kind() {
 		case reflect.Struct:
+			known := t
 			if t = fieldType(t, string(n.Data)); t == nil {
-				c.err = fmt.Errorf("line %d: unknown key %s", c.parser.Shape(n.Raw).Start.Line, quoted(strings.Join(in, ".")))
+				c.err = fmt.Errorf("line %d: unknown key %s: want one of %s", c.parser.Shape(n.Raw).Start.Line, quoted(strings.Join(in, ".")), fields(known))
 			}
 		default:
 			t = nil
@@ -74,6 +75,17 @@ func (c *keyChecker) value(t reflect.Type, in []string, v *unstable.Node) {
 			c.value(t, in, it.Node())
 		}
 	}
+}
+
+// fields are the keys of a struct.
+func fields(t reflect.Type) string {
+	var names []string
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("toml"), ","); name != "" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // fieldType is nil if the struct has no field with that key.

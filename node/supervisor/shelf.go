@@ -155,13 +155,20 @@ func (s Shelf) id(name string) string {
 	return string(b)
 }
 
-// Source is where a module was added from.
+// Source is where a module was added from, and is still.
 func (s Shelf) Source(name string) (string, error) {
 	if !s.has(name) {
 		return "", unknown(name)
 	}
 	b, err := os.ReadFile(s.path(name, sourceFile))
-	return string(b), err
+	if err != nil {
+		return "", fmt.Errorf("supervisor: reload module: %w", err)
+	}
+	source := string(b)
+	if _, err := os.Stat(source); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("module %s was added from %s, which is not there any more: add it from where it is now", name, source)
+	}
+	return source, nil
 }
 
 // replaceFile writes a file so that a crash leaves the old or the new one.

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -115,7 +116,7 @@ func (s *session) trigger(p *module.Package, code *sandbox.Module) error {
 		case t.Every > 0:
 			err = s.SetTimer(triggerTimers+uint32(i), t.Every, t.Every)
 		case t.Change != nil:
-			err = s.watch(t.Change.Dataset, t.Change.Prefix)
+			err = s.mustWatch(t.Change.Dataset, t.Change.Prefix)
 		}
 		if err != nil {
 			return fmt.Errorf("trigger %v: %w", t, err)
@@ -125,9 +126,20 @@ func (s *session) trigger(p *module.Package, code *sandbox.Module) error {
 		return nil
 	}
 	for _, d := range s.grants.Data {
-		if err := s.watch(d.Dataset, d.Prefix); err != nil && d.Read != 0 {
-			return fmt.Errorf("watch dataset %s: %w", d.Dataset, err)
+		if err := s.mustWatch(d.Dataset, d.Prefix); err != nil && d.Read != 0 {
+			return err
 		}
+	}
+	return nil
+}
+
+// mustWatch is for what the manifest has the module follow.
+func (s *session) mustWatch(dataset, prefix string) error {
+	switch err := s.watch(dataset, prefix); {
+	case errors.Is(err, sandbox.ErrNotFound):
+		return fmt.Errorf("this node has no dataset %q, which the module follows: start it with one more --dataset %s", dataset, dataset)
+	case err != nil:
+		return fmt.Errorf("watch dataset %s: %w", dataset, err)
 	}
 	return nil
 }
