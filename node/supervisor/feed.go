@@ -92,13 +92,12 @@ func (f *feed) end() {
 func (f *feed) run(ctx context.Context) error {
 	w := f.data.Watch(f.at.prefix)
 	defer w.Close()
-	since, known, err := f.cursor()
+	since, err := f.cursor()
 	if err != nil {
 		return err
 	}
 	told := f.data.Cursor()
 	changes, all, err := f.missed(ctx, since)
-	all = all || !known
 	for {
 		if err == nil && all {
 			err = f.everything(ctx)
@@ -134,7 +133,7 @@ func (f *feed) idle(ctx context.Context, w *replica.Watch, told crdt.Version) er
 	return w.Wait(ctx)
 }
 
-// missed is what changed behind the cursor; all = nobody can tell, or it is too much to list.
+// missed is what changed behind the cursor, and by whom; all = nobody can tell, or it is too much to list.
 func (f *feed) missed(ctx context.Context, since crdt.Version) (changes []replica.Change, all bool, err error) {
 	seen := make(map[replica.Object]int)
 	complete, err := f.data.ChangedSince(ctx, since, func(c replica.Change) {
@@ -244,16 +243,14 @@ func (f *feed) cursorKey() []byte {
 	return append(append(key, f.at.dataset...), f.at.prefix...)
 }
 
-func (f *feed) cursor() (v crdt.Version, ok bool, err error) {
+func (f *feed) cursor() (crdt.Version, error) {
 	b, ok, err := f.keys.Get(f.cursorKey())
-	if err != nil || !ok {
-		return nil, false, err
+	if err != nil || !ok || !bytes.HasPrefix(b, f.tag) {
+		return nil, err
 	}
-	if !bytes.HasPrefix(b, f.tag) {
-		return nil, false, nil
+	v, rest, err := crdt.DecodeVersion(b[len(f.tag):])
+	if err != nil || len(rest) > 0 {
+		return nil, nil // all is told again
 	}
-	if v, b, err = crdt.DecodeVersion(b[len(f.tag):]); err != nil || len(b) > 0 {
-		return nil, false, nil // all is told again
-	}
-	return v, true, nil
+	return v, nil
 }

@@ -346,6 +346,21 @@ func TestRestartsAndGivesUp(t *testing.T) {
 	w.wait("another try", func() bool { return w.super.status("bad").Failed > 0 })
 }
 
+// A module is not told of this node's own changes as if they were of another: not when it follows a place for the
+// first time either.
+func TestFirstLookKnowsWhoseChanges(t *testing.T) {
+	w := newWorld(t)
+	w.inc("mine")
+	p := newProgram()
+	p.On(sandbox.OnRemoteOp)
+	p.On(sandbox.OnChange)
+	w.add(w.pack("m", "1.0.0", all, p.Bytes()))
+	w.wait("the change to be told", func() bool { return w.super.status("m").Calls[sandbox.OnChange] == 1 })
+	if got := w.super.status("m").Calls[sandbox.OnRemoteOp]; got != 0 {
+		t.Errorf("%d calls of on_remote_op, which comes first, want none", got)
+	}
+}
+
 // What is published while a module waits for its restart is told to the instance that comes.
 func TestMessagesWaitForRestart(t *testing.T) {
 	w := newWorld(t)
