@@ -361,6 +361,24 @@ func TestFirstLookKnowsWhoseChanges(t *testing.T) {
 	}
 }
 
+// A module that does not compile, or follows a dataset that is not there, is not tried again.
+func TestUnfitIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	reacts := newProgram()
+	reacts.On(sandbox.OnChange)
+	for _, p := range []*module.Package{
+		w.pack("empty", "1.0.0", "", newProgram().Bytes()),
+		w.pack("astray", "1.0.0", "[[grants.data]]\ndataset = \"other\"\nread = \"all\"\n", reacts.Bytes()),
+	} {
+		if _, err := w.super.Add(t.Context(), p, p.Path); err == nil {
+			t.Errorf("%s was added", p.Manifest.Name)
+		}
+		if s := w.super.status(p.Manifest.Name); s.State != string(GaveUp) || s.Restarts != 0 {
+			t.Errorf("%+v, want it given up at once", s)
+		}
+	}
+}
+
 // What is published while a module waits for its restart is told to the instance that comes.
 func TestMessagesWaitForRestart(t *testing.T) {
 	w := newWorld(t)

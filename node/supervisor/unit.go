@@ -21,7 +21,7 @@ type State string
 
 //	          ┌──────────────── failed, tries left ──────────────┐
 //	          ▼                                                  │
-//	Starting ─► Running ─► the guest fails ─► Waiting ─► Starting ┘ ─► no tries left ─► GaveUp
+//	Starting ─► Running ─► the guest fails ─► Waiting ─► Starting ┘ ─► no tries left, or unfit ─► GaveUp
 //	               └─────► the guest is done ─► Finished
 //
 // Stopped is a module that is not wanted.
@@ -190,7 +190,7 @@ func (u *unit) run(ctx context.Context) {
 			u.setAbsent(nil)
 			u.box.close()
 			u.say("finished")
-		case err != nil && r.Policy == module.Never || failures >= r.Tries:
+		case err != nil && (r.Policy == module.Never || errors.As(err, new(unfit))) || failures >= r.Tries:
 			u.enter(GaveUp, err)
 			u.setAbsent(nil)
 			u.box.close()

@@ -26,15 +26,24 @@ type version struct {
 	denied map[string]bool // calls whose denial is in the log; unit.mu guards it
 }
 
+// unfit is why a module does not start, however often it is tried.
+type unfit struct{ error }
+
+func (u unfit) Unwrap() error { return u.error }
+
 // compileTime is what there is to compile a module in: Go's own compiler, of 49 MB, takes two cores 15 s.
 const compileTime = 10 * time.Minute
 
 // compile compiles a package, until ctx or the unit ends.
 func (u *unit) compile(ctx context.Context, p *module.Package) (*sandbox.Module, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, compileTime, fmt.Errorf("it takes over %v to compile here", compileTime))
+	compiling, cancel := context.WithTimeoutCause(ctx, compileTime, fmt.Errorf("it takes over %v to compile here", compileTime))
 	defer cancel()
 	defer context.AfterFunc(u.calling, cancel)()
-	return u.s.cfg.Runtime.Compile(ctx, u.name, p.Wasm)
+	code, err := u.s.cfg.Runtime.Compile(compiling, u.name, p.Wasm)
+	if err != nil && ctx.Err() == nil && u.calling.Err() == nil {
+		return nil, unfit{err}
+	}
+	return code, err
 }
 
 // launch compiles a package and starts it.
@@ -137,7 +146,7 @@ func (s *session) trigger(p *module.Package, code *sandbox.Module) error {
 func (s *session) mustWatch(dataset, prefix string) error {
 	switch err := s.watch(dataset, prefix); {
 	case errors.Is(err, sandbox.ErrNotFound):
-		return fmt.Errorf("this node has no dataset %q, which the module follows: start it with one more --dataset %s", dataset, dataset)
+		return unfit{fmt.Errorf("this node has no dataset %q, which the module follows: start it with one more --dataset %s", dataset, dataset)}
 	case err != nil:
 		return fmt.Errorf("watch dataset %s: %w", dataset, err)
 	}
