@@ -88,7 +88,9 @@ func (o offlineModules) AddModule(_ context.Context, bundle io.Reader, source st
 		return api.Module{}, err
 	}
 	m := o.shelf.Status(p.Manifest.Name)
-	m.State = "no node"
+	if o.shelf.Wanted(p.Manifest.Name) {
+		m.State = "no node"
+	}
 	return m, nil
 }
 
@@ -217,8 +219,11 @@ func showModule(cmd *cobra.Command, m api.Module) error {
 		return printJSON(m)
 	}
 	state := m.State
-	if state == "no node" {
+	switch state {
+	case "no node":
 		state = "runs when a node starts here"
+	case string(supervisor.Stopped):
+		state += ", as it was: numax-node module start " + m.Name
 	}
 	_, err := fmt.Printf("%s %s: %s\n", m.Name, m.Version, state)
 	return err

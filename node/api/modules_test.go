@@ -30,7 +30,9 @@ func (m *memoryNode) AddModule(_ context.Context, bundle io.Reader, source strin
 func (m *memoryNode) ReloadModule(_ context.Context, name string) (api.Module, error) {
 	return api.Module{Name: name}, m.act("reload", name)
 }
-func (m *memoryNode) Web() http.Handler                                 { return http.NotFoundHandler() }
+
+func (m *memoryNode) Web() http.Handler { return http.NotFoundHandler() }
+
 func (m *memoryNode) RemoveModule(_ context.Context, name string) error { return m.act("remove", name) }
 
 func (m *memoryNode) StartModule(_ context.Context, name string) error { return m.act("start", name) }
