@@ -161,6 +161,12 @@ func (d *developer) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.State == string(supervisor.Stopped) { // as it was left; here it is to run
+		if err := d.node.StartModule(ctx, m.Name); err != nil {
+			return err
+		}
+		m.State = string(supervisor.Running)
+	}
 	fmt.Fprintf(os.Stderr, "dev: %s %s is %s, built and loaded in %v\n", m.Name, m.Version, m.State, time.Since(began).Round(time.Millisecond))
 	return nil
 }
