@@ -1,16 +1,13 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/numax-mesh/numax/node/bus"
 	"github.com/numax-mesh/numax/node/guest"
 	"github.com/numax-mesh/numax/node/module"
 	"github.com/numax-mesh/numax/sandbox"
@@ -390,48 +387,6 @@ func (u *unit) release(at place, forGood bool) {
 			f.feed.forget()
 		}
 	}
-}
-
-// setAbsent is told of an instance that failed, and with nil that another has
-// begun or none will.
-func (u *unit) setAbsent(s *session) {
-	u.mu.Lock()
-	old := u.absent
-	u.absent = s
-	u.mu.Unlock()
-	if old != nil {
-		old.leave()
-	}
-}
-
-func (u *unit) isAbsent(s *session) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.absent == s
-}
-
-// hears reports whether an instance wants messages of a subject, or the one
-// before did and the next has yet to say.
-func (u *unit) hears(subject string) bool {
-	u.mu.Lock()
-	sessions := slices.Clone(u.sessions)
-	if u.absent != nil {
-		sessions = append(sessions, u.absent)
-	}
-	u.mu.Unlock()
-	return slices.ContainsFunc(sessions, func(s *session) bool { return s.hears(subject) })
-}
-
-// deliver puts a message in the mailbox.
-func (u *unit) deliver(m bus.Message) error {
-	e := &sandbox.Event{
-		Name: sandbox.OnMessage, Fields: map[string]string{"subject": m.Subject, "from": m.From},
-		Body: bytes.NewReader(m.Payload), Reply: m.Reply,
-	}
-	if m.Reply != nil {
-		e.Fields["reply"] = "1"
-	}
-	return u.box.push(&item{event: e, done: m.Done})
 }
 
 // say writes a line of ours in the module's log.
