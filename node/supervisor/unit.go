@@ -130,6 +130,27 @@ func (u *unit) enter(state State, failure error) {
 	}
 }
 
+// entryTime is how long run or _start may take before the module counts as running: one that fails at once never did.
+const entryTime = 100 * time.Millisecond
+
+// callEntry calls run or _start. The module is starting until it returns, or has taken its time.
+func (u *unit) callEntry(ctx context.Context, v *version) error {
+	begun := func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.state == Starting {
+			u.state, u.since, u.failure = Running, time.Now(), ""
+		}
+	}
+	t := time.AfterFunc(entryTime, begun)
+	defer t.Stop()
+	err := u.call(ctx, v, &sandbox.Event{Name: v.code.Entry()})
+	if err == nil {
+		begun()
+	}
+	return err
+}
+
 // begin starts what run does; end ends it.
 func (u *unit) begin(ctx context.Context) {
 	ctx, u.end = context.WithCancel(ctx)
@@ -167,7 +188,9 @@ func (u *unit) run(ctx context.Context) {
 		if err == nil {
 			u.take(v)
 			u.box.open()
-			u.enter(Running, nil)
+			if v.code.Entry() == "" || v.entered || v.pkg.Manifest.Kind == module.Function {
+				u.enter(Running, nil)
+			}
 			v, err = u.serve(ctx, v)
 			u.setAbsent(v.session)
 			v.end()
@@ -279,8 +302,8 @@ func (u *unit) serve(ctx context.Context, v *version) (*version, error) {
 
 // events tells a service what happens. It returns the version that comes in its place, if one does.
 func (u *unit) events(ctx context.Context, v *version) (*version, error) {
-	if entry := v.code.Entry(); entry != "" && !v.entered {
-		if err := u.call(u.calling, v, &sandbox.Event{Name: entry}); err != nil {
+	if v.code.Entry() != "" && !v.entered {
+		if err := u.callEntry(u.calling, v); err != nil {
 			return nil, err
 		}
 	}
@@ -320,7 +343,7 @@ func (u *unit) job(ctx context.Context, v *version) (*version, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- u.call(ctx, v, &sandbox.Event{Name: v.code.Entry()}) }()
+	go func() { ended <- u.callEntry(ctx, v) }()
 	for {
 		select {
 		case err := <-ended:
