@@ -143,13 +143,13 @@ func (n *Node) ReloadModule(ctx context.Context, name string) (api.Module, error
 }
 
 // RemoveModule implements api.Modules.
-func (n *Node) RemoveModule(_ context.Context, name string) error {
-	return n.modules.Change(name, n.cfg.Shelf().Remove)
+func (n *Node) RemoveModule(ctx context.Context, name string) error {
+	return n.modules.Change(ctx, name, n.cfg.Shelf().Remove)
 }
 
 // StartModule implements api.Modules.
 func (n *Node) StartModule(ctx context.Context, name string) error {
-	err := n.modules.Change(name, func(name string) error { return n.cfg.Shelf().Want(name, true) })
+	err := n.modules.Change(ctx, name, func(name string) error { return n.cfg.Shelf().Want(name, true) })
 	if err == nil {
 		_, err = n.modules.Settled(ctx, name)
 	}
@@ -157,8 +157,8 @@ func (n *Node) StartModule(ctx context.Context, name string) error {
 }
 
 // StopModule implements api.Modules.
-func (n *Node) StopModule(_ context.Context, name string) error {
-	return n.modules.Change(name, func(name string) error { return n.cfg.Shelf().Want(name, false) })
+func (n *Node) StopModule(ctx context.Context, name string) error {
+	return n.modules.Change(ctx, name, func(name string) error { return n.cfg.Shelf().Want(name, false) })
 }
 
 // RestartModule implements api.Modules.

@@ -49,5 +49,5 @@ func (u *unit) deliver(m bus.Message) error {
 	if m.Reply != nil {
 		e.Fields["reply"] = "1"
 	}
-	return u.box.push(&item{event: e, done: m.Done})
+	return u.box.push(&item{event: e, done: m.Done, size: len(m.Payload)})
 }

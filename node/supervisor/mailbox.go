@@ -11,6 +11,9 @@ import (
 // ErrFull is answered to those who send a module more than its mailbox holds.
 var ErrFull = errors.New("supervisor: the module's mailbox is full")
 
+// maxWaiting bounds the bytes of the messages in a mailbox, which its limit of events would not.
+const maxWaiting = 16 << 20
+
 // errGone is what waiting events end with when nobody will handle them.
 var errGone = errors.New("supervisor: the module does not run")
 
@@ -21,6 +24,7 @@ type item struct {
 	session *session    // that asked for it; nil = for any
 	due     func() bool // asked when it is about to be told; nil = it is
 	tries   int         // that failed
+	size    int         // bytes that it holds, if they count
 	done    func(error) // told how the event ended; nil = nobody asks
 }
 
@@ -39,6 +43,7 @@ type mailbox struct {
 	mu      sync.Mutex // guards the rest
 	items   []*item
 	counted int // of items
+	bytes   int // of them
 	dropped uint64
 	closed  bool // nobody is there to handle anything
 }
@@ -54,11 +59,12 @@ func (m *mailbox) push(i *item) error {
 	switch {
 	case m.closed:
 		return errGone
-	case m.counted >= m.limit:
+	case m.counted >= m.limit, i.size > maxWaiting-m.bytes:
 		m.dropped++
 		return ErrFull
 	}
 	m.counted++
+	m.bytes += i.size
 	m.add(i)
 	return nil
 }
@@ -96,6 +102,7 @@ func (m *mailbox) next() *item {
 		return i
 	}
 	m.counted--
+	m.bytes -= i.size
 	return i
 }
 
@@ -133,7 +140,7 @@ func (m *mailbox) open() {
 func (m *mailbox) close() {
 	m.mu.Lock()
 	items := m.items
-	m.items, m.counted, m.closed = nil, 0, true
+	m.items, m.counted, m.bytes, m.closed = nil, 0, 0, true
 	m.mu.Unlock()
 	for _, i := range items {
 		i.finish(errGone)

@@ -49,18 +49,18 @@ type Supervisor struct {
 	cfg   Config
 	ready chan struct{} // closed when Run has looked at the shelf
 
-	// adding serializes what changes the shelf, order what starts and ends units; in this order.
-	adding, order sync.Mutex
+	order sync.Mutex // serializes what starts and ends units; taken after alone
 
 	mu    sync.Mutex // guards the rest
 	ctx   context.Context
 	units map[string]*unit
-	bad   map[string]error // modules on the shelf that cannot be run
+	bad   map[string]error         // modules on the shelf that cannot be run
+	busy  map[string]chan struct{} // modules that are being changed, see alone
 }
 
 // New makes a supervisor; Run runs it.
 func New(cfg Config) *Supervisor {
-	return &Supervisor{cfg: cfg, ready: make(chan struct{}), units: make(map[string]*unit), bad: make(map[string]error)}
+	return &Supervisor{cfg: cfg, ready: make(chan struct{}), units: make(map[string]*unit), bad: make(map[string]error), busy: make(map[string]chan struct{})}
 }
 
 // ErrNotRunning is the error of what needs the supervisor to run.
@@ -204,11 +204,38 @@ func (s *Supervisor) Restart(name string) error {
 	return s.begin(name)
 }
 
+// alone waits until Run has begun and nobody else changes a module, which may take as long as its compilation. The
+// caller alone does so until it calls done.
+func (s *Supervisor) alone(ctx context.Context, name string) (done func(), err error) {
+	mine, wait := make(chan struct{}), s.ready
+	for {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		s.mu.Lock()
+		if wait = s.busy[name]; wait == nil {
+			s.busy[name] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.busy, name)
+				s.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		s.mu.Unlock()
+	}
+}
+
 // Change changes the shelf by f, and then does what it says.
-func (s *Supervisor) Change(name string, f func(name string) error) error {
-	<-s.ready
-	s.adding.Lock()
-	defer s.adding.Unlock()
+func (s *Supervisor) Change(ctx context.Context, name string, f func(name string) error) error {
+	done, err := s.alone(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := f(name); err != nil {
 		return err
 	}
@@ -218,14 +245,12 @@ func (s *Supervisor) Change(name string, f func(name string) error) error {
 // Add puts a package on the shelf and runs it, in place of a version that runs already. If the new one does not start
 // and an old one runs, that goes on, and is on the shelf again.
 func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) (api.Module, error) {
-	select {
-	case <-s.ready: // a node that has just begun
-	case <-ctx.Done():
-		return api.Module{}, ctx.Err()
-	}
-	s.adding.Lock()
-	defer s.adding.Unlock()
 	name := p.Manifest.Name
+	done, err := s.alone(ctx, name)
+	if err != nil {
+		return api.Module{}, err
+	}
+	defer done()
 	u := s.unit(name)
 	if u == nil {
 		if err := s.cfg.Shelf.Put(p, source); err != nil {

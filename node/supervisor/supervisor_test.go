@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -377,6 +378,44 @@ func TestUnfitIsGivenUp(t *testing.T) {
 			t.Errorf("%+v, want it given up at once", s)
 		}
 	}
+}
+
+// A mailbox is bounded in bytes too.
+func TestMailboxBytes(t *testing.T) {
+	m := newMailbox(1000)
+	const size = 1 << 20
+	for range maxWaiting / size {
+		if err := m.push(&item{event: &sandbox.Event{Name: sandbox.OnMessage}, size: size}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.push(&item{event: &sandbox.Event{Name: sandbox.OnMessage}, size: 1}); !errors.Is(err, ErrFull) {
+		t.Errorf("one byte more: %v", err)
+	}
+	m.next()
+	if err := m.push(&item{event: &sandbox.Event{Name: sandbox.OnMessage}, size: size}); err != nil {
+		t.Errorf("after one was handled: %v", err)
+	}
+}
+
+// While one module is being changed others can be, and a second change of it waits.
+func TestChangesOfOneModuleAreSerial(t *testing.T) {
+	w := newWorld(t)
+	done, err := w.super.alone(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProgram()
+	p.On(sandbox.OnTick)
+	w.add(w.pack("b", "1.0.0", "", p.Bytes()))
+	late, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	a := w.pack("a", "1.0.0", "", p.Bytes())
+	if _, err := w.super.Add(late, a, a.Path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a change beside another: %v", err)
+	}
+	done()
+	w.add(a)
 }
 
 // What is published while a module waits for its restart is told to the instance that comes.

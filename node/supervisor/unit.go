@@ -368,12 +368,6 @@ func (u *unit) job(ctx context.Context, v *version) (*version, error) {
 
 // retain begins to follow a place, unless a session does already.
 func (u *unit) retain(at place, may *module.Grants) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if f := u.feeds[at]; f != nil {
-		f.users++
-		return nil
-	}
 	cursors := 0
 	err := u.s.cfg.World.Replica.Keys(u.name).Scan([]byte(cursorPrefix), nil, func(_, _ []byte) bool {
 		cursors++
@@ -381,6 +375,12 @@ func (u *unit) retain(at place, may *module.Grants) error {
 	})
 	if err != nil {
 		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if f := u.feeds[at]; f != nil {
+		f.users++
+		return nil
 	}
 	if cursors >= maxCursors {
 		return sandbox.ErrQuota

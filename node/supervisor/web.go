@@ -19,10 +19,11 @@ import (
 
 // Limits of web requests to modules.
 const (
-	maxRequestBody = 16 << 20 // bytes; reading on is an error
-	maxAnswer      = 64 << 20 // bytes; writing on is an error
-	maxHeaders     = 64 << 10 // bytes of the headers of an answer, given or fetched
-	maxUnread      = 64 << 10 // bytes of a request that are read though the guest did not; above, the connection ends
+	maxRequestBody = 16 << 20        // bytes; reading on is an error
+	maxAnswer      = 64 << 20        // bytes; writing on is an error
+	maxHeaders     = 64 << 10        // bytes of the headers of an answer, given or fetched
+	maxUnread      = 64 << 10        // bytes of a request that are read though the guest did not; above, the connection ends
+	unreadTime     = 5 * time.Second // for that
 )
 
 // Web is the part of the node that web browsers see:
@@ -141,6 +142,7 @@ func (u *unit) serveWeb(w http.ResponseWriter, r *http.Request, below string) {
 	}
 	a.finish(err)
 	// What it left unread, or the connection would end under the client's next request.
+	_ = a.out.SetReadDeadline(time.Now().Add(unreadTime))
 	_, _ = io.CopyN(io.Discard, r.Body, maxUnread)
 }
 
