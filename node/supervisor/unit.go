@@ -65,12 +65,6 @@ type unit struct {
 	lives    int // connections of pages that follow a dataset
 }
 
-// shared is a feed with the number of sessions that want it.
-type shared struct {
-	feed  *feed
-	users int
-}
-
 // reload is a new version, compiled already: the one that runs is not to wait for that.
 type reload struct {
 	pkg  *module.Package
@@ -128,27 +122,6 @@ func (u *unit) enter(state State, failure error) {
 	} else if state == Running {
 		u.failure = ""
 	}
-}
-
-// entryTime is how long run or _start may take before the module counts as running: one that fails at once never did.
-const entryTime = 100 * time.Millisecond
-
-// callEntry calls run or _start. The module is starting until it returns, or has taken its time.
-func (u *unit) callEntry(ctx context.Context, v *version) error {
-	begun := func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		if u.state == Starting {
-			u.state, u.since, u.failure = Running, time.Now(), ""
-		}
-	}
-	t := time.AfterFunc(entryTime, begun)
-	defer t.Stop()
-	err := u.call(ctx, v, &sandbox.Event{Name: v.code.Entry()})
-	if err == nil {
-		begun()
-	}
-	return err
 }
 
 // begin starts what run does; end ends it.
@@ -278,138 +251,6 @@ func (u *unit) wanted() *module.Package {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.pkg
-}
-
-// serve has versions run, one after the other, until one fails, is done, or ctx ends. It returns the last.
-func (u *unit) serve(ctx context.Context, v *version) (*version, error) {
-	for {
-		var next *version
-		var err error
-		switch {
-		case v.pkg.Manifest.Kind == module.Function:
-			return u.answer(ctx, v)
-		case v.code.Reacts():
-			next, err = u.events(ctx, v)
-		default:
-			next, err = u.job(ctx, v)
-		}
-		if next == nil {
-			return v, err
-		}
-		v = next
-	}
-}
-
-// events tells a service what happens. It returns the version that comes in its place, if one does.
-func (u *unit) events(ctx context.Context, v *version) (*version, error) {
-	if v.code.Entry() != "" && !v.entered {
-		if err := u.callEntry(u.calling, v); err != nil {
-			return nil, err
-		}
-	}
-	u.setAbsent(nil)
-	for {
-		select {
-		case r := <-u.reloads:
-			if next := u.replace(v, r); next != v {
-				return next, nil
-			}
-			continue
-		default:
-		}
-		if ctx.Err() != nil {
-			return nil, nil
-		}
-		if i := u.box.next(); i != nil {
-			if err := u.handle(v, i); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		select {
-		case <-u.box.wake:
-		case r := <-u.reloads:
-			if next := u.replace(v, r); next != v {
-				return next, nil
-			}
-		case <-ctx.Done():
-		}
-	}
-}
-
-// job calls run or _start of a guest that does nothing else: it takes the time it needs, and is ended with the unit or
-// when a new version has started.
-func (u *unit) job(ctx context.Context, v *version) (*version, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- u.callEntry(ctx, v) }()
-	for {
-		select {
-		case err := <-ended:
-			if errors.Is(err, sandbox.ErrEnded) || ctx.Err() != nil {
-				err = nil
-			}
-			return nil, err
-		case r := <-u.reloads:
-			next, err := u.start(r.pkg, r.code)
-			if err != nil {
-				r.done <- err
-				continue
-			}
-			cancel()
-			<-ended
-			u.follows(v, next)
-			r.done <- nil
-			return next, nil
-		}
-	}
-}
-
-// retain begins to follow a place, unless a session does already.
-func (u *unit) retain(at place, may *module.Grants) error {
-	cursors := 0
-	err := u.s.cfg.World.Replica.Keys(u.name).Scan([]byte(cursorPrefix), nil, func(_, _ []byte) bool {
-		cursors++
-		return cursors < maxCursors
-	})
-	if err != nil {
-		return err
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if f := u.feeds[at]; f != nil {
-		f.users++
-		return nil
-	}
-	if cursors >= maxCursors {
-		return sandbox.ErrQuota
-	}
-	for _, d := range u.s.cfg.World.Replica.Datasets() {
-		if d.Name() == at.dataset {
-			u.feeds[at] = &shared{u.follow(u.feeding, at, d, may), 1}
-			return nil
-		}
-	}
-	return sandbox.ErrNotFound
-}
-
-// release ends the following of a place when no session wants it any more; for good, or until it is wanted again.
-func (u *unit) release(at place, forGood bool) {
-	u.mu.Lock()
-	f := u.feeds[at]
-	if f.users--; f.users > 0 {
-		f = nil
-	} else {
-		delete(u.feeds, at)
-	}
-	u.mu.Unlock()
-	if f != nil {
-		f.feed.end()
-		if forGood {
-			f.feed.forget()
-		}
-	}
 }
 
 // say writes a line of ours in the module's log.
