@@ -103,11 +103,12 @@ func TestDiskStalls(t *testing.T) {
 	}
 }
 
-// What a guest has the node write for it counts as its own writes: messages that are sent, and cursors.
+// What a guest has the node write for it counts as its own writes: messages, and cursors.
 func TestWritesAreCounted(t *testing.T) {
 	w := newWorld(t)
 	p := newProgram()
 	send := p.Import("nx", "msg_send", slices.Repeat(types{i32}, 6), types{i32})
+	publish := p.Import("nx", "msg_publish", slices.Repeat(types{i32}, 4), types{i32})
 	watch := p.Import("nx", "crdt_watch", types{i32, i32}, types{i32})
 	unwatch := p.Import("nx", "crdt_unwatch", types{i32, i32}, types{i32})
 	subject, args := at(512, "m")
@@ -116,10 +117,11 @@ func TestWritesAreCounted(t *testing.T) {
 		return slices.Concat(none, args, sandboxtest.Const32(1024), sandboxtest.Const32(600), sandboxtest.CallFunc(send), sandboxtest.TrapUnless32(want))
 	}
 	p.On(sandbox.OnInit, slices.Concat(subject, none, sandboxtest.CallFunc(watch), sandboxtest.TrapUnless32(0), sends(0), sends(-7),
+		args, none, sandboxtest.CallFunc(publish), sandboxtest.TrapUnless32(-7),
 		none, sandboxtest.CallFunc(unwatch), sandboxtest.TrapUnless32(-7))...)
 	p.On(sandbox.OnChange)
 	w.add(w.pack("sends", "1.0.0", "[limits]\nops = 1\nbytes = \"1KiB\"\n[grants]\npublish = [\"m\"]\n"+all, p.Bytes()))
-	if s := w.super.status("sends"); s.State != string(Running) || s.Ops != 1 || s.Refused != 2 {
+	if s := w.super.status("sends"); s.State != string(Running) || s.Ops != 1 || s.Refused != 3 {
 		t.Errorf("%+v", s)
 	}
 }

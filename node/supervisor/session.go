@@ -255,7 +255,7 @@ func (s *session) hears(subject string) bool {
 
 // Publish implements sandbox.Messages.
 func (s *session) Publish(ctx context.Context, subject string, payload []byte) error {
-	if err := s.maySay(ctx, subject); err != nil {
+	if err := s.maySay(ctx, subject, payload); err != nil {
 		return err
 	}
 	return s.unit.s.cfg.Bus.Publish(ctx, subject, payload)
@@ -263,10 +263,7 @@ func (s *session) Publish(ctx context.Context, subject string, payload []byte) e
 
 // Send implements sandbox.Messages.
 func (s *session) Send(ctx context.Context, node, subject string, payload []byte) error {
-	if err := s.maySay(ctx, subject); err != nil {
-		return err
-	}
-	if err := s.guest.Writes(len(subject) + len(payload)); err != nil {
+	if err := s.maySay(ctx, subject, payload); err != nil {
 		return err
 	}
 	return s.unit.s.cfg.Bus.Send(ctx, node, subject, payload)
@@ -274,15 +271,19 @@ func (s *session) Send(ctx context.Context, node, subject string, payload []byte
 
 // Request implements sandbox.Messages.
 func (s *session) Request(ctx context.Context, subject string, payload []byte) ([]byte, error) {
-	if err := s.maySay(ctx, subject); err != nil {
+	if err := s.maySay(ctx, subject, payload); err != nil {
 		return nil, err
 	}
 	return s.unit.s.cfg.Bus.Request(ctx, subject, payload)
 }
 
-func (s *session) maySay(ctx context.Context, subject string) error {
+// maySay is asked before each message. The node can say only so much, so messages count as writes of their module.
+func (s *session) maySay(ctx context.Context, subject string, payload []byte) error {
 	if !s.grants.CanPublish(subject) {
 		return sandbox.ErrDenied
+	}
+	if err := s.guest.Writes(len(subject) + len(payload)); err != nil {
+		return err
 	}
 	return s.guest.Settle(ctx)
 }
