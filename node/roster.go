@@ -278,9 +278,13 @@ func (d *Data) Revoke(ctx context.Context, name string) (api.Member, error) {
 	return d.device(k), nil
 }
 
+// minPeerEnd is how much of the end of a peer id names a device: a name as short as w1 ends somebody's peer id now and
+// then.
+const minPeerEnd = 6
+
 // named reports whether a person means a device.
 func named(given, name string, k member.Key) bool {
-	return given != "" && (given == name || strings.HasSuffix(peerName(k), given))
+	return given != "" && given == name || len(given) >= minPeerEnd && strings.HasSuffix(peerName(k), given)
 }
 
 func one(name string, found []member.Key, what string) (member.Key, error) {

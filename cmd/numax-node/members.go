@@ -80,7 +80,7 @@ func membersApprove() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "approve DEVICE", Short: "Let a device in that waits",
 		Long: "Let a device in that waits: one that runs numax-node join with a token of network show. DEVICE is its name,\n" +
-			"or the end of its peer id, as members ls shows them. Roles: admin, writer, reader, relay.",
+			"or the last 6 or more characters of its peer id, as members ls shows them. Roles: admin, writer, reader, relay.",
 		Args: exactly(1, "DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := client(cmd) // only a running node knows who waits
@@ -103,8 +103,9 @@ func membersRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke DEVICE", Short: "Put a device out of a closed network",
 		Long: "Put a device out of a closed network: it is disconnected from every member in reach, and nothing more is taken\n" +
-			"from it. What members had of its writes before they heard of it stands. DEVICE is its name, or the end of its\n" +
-			"peer id, as members ls shows them. What is written from now on is encrypted with a key that it does not get.",
+			"from it. What members had of its writes before they heard of it stands. DEVICE is its name, or the last\n" +
+			"6 or more characters of its peer id, as members ls shows them. What is written from now on is encrypted with a\n" +
+			"key that it does not get.",
 		Args: exactly(1, "DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, _, done, err := open(cmd)
