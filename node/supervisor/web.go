@@ -42,8 +42,12 @@ func (s *Supervisor) Web() http.Handler {
 }
 
 func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
-	if u := s.unit(ownHost(r.Host)); u != nil {
-		u.serveWeb(w, r, r.URL.Path)
+	if name := ownHost(r.Host); s.cfg.Shelf.has(name) {
+		if u := s.unit(name); u != nil {
+			u.serveWeb(w, r, r.URL.Path)
+		} else {
+			s.absent(w, name)
+		}
 		return
 	}
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/m/"); ok {
@@ -51,7 +55,7 @@ func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
 		u := s.unit(name)
 		switch {
 		case u == nil:
-			http.Error(w, "no module "+name+" runs here", http.StatusNotFound)
+			s.absent(w, name)
 		case !slash:
 			http.Redirect(w, r, "/m/"+name+"/", http.StatusMovedPermanently)
 		default:
@@ -69,10 +73,30 @@ func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if found == nil {
-		http.Error(w, "no module serves this address: modules are under /m/NAME/", http.StatusNotFound)
+		s.absent(w, "")
 		return
 	}
 	found.serveWeb(w, r, r.URL.Path)
+}
+
+// absent answers for a module that does not run, by name, or for an address that none serves. Who asks a node that has
+// just begun is to ask again: to a page with edits to send, an address that is not there would mean never.
+func (s *Supervisor) absent(w http.ResponseWriter, name string) {
+	begun := false
+	select {
+	case <-s.ready:
+		begun = true
+	default:
+	}
+	switch {
+	case !begun || name != "" && s.cfg.Shelf.has(name):
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the module does not run just now", http.StatusServiceUnavailable)
+	case name == "":
+		http.Error(w, "no module serves this address: modules are under /m/NAME/", http.StatusNotFound)
+	default:
+		http.Error(w, "there is no module "+name+" here", http.StatusNotFound)
+	}
 }
 
 // ownHost is the NAME of NAME.localhost:port, or "".

@@ -107,13 +107,13 @@ func TestWeb(t *testing.T) {
 		{"GET", "/m/site/", "", 200, "<h1>hi</h1>"},
 		{"GET", "/m/site", "", 200, "<h1>hi</h1>"}, // redirected
 		{"GET", "/m/site/a/b.js", "", 200, "let b"},
-		{"GET", "/m/site/../module.toml", "", 404, "no module module.toml runs here\n"},
+		{"GET", "/m/site/../module.toml", "", 404, "there is no module module.toml here\n"},
 		{"GET", "/m/site/none", "", 201, "/none"},
 		{"POST", "/m/site/x/y", "body", 201, "/x/ybody"},
 		{"POST", "/m/site/", "body", 201, "/body"},
 		{"GET", "/shop/cart", "", 201, "/shop/cart"},
 		{"GET", "/shopping", "", 404, "no module serves this address: modules are under /m/NAME/\n"},
-		{"GET", "/m/other/", "", 404, "no module other runs here\n"},
+		{"GET", "/m/other/", "", 404, "there is no module other here\n"},
 		{"GET", "/m/slow/", "", 504, "Gateway Timeout\n"},
 		{"GET", "/m/broken/", "", 500, "Internal Server Error\n"},
 		{"GET", "/m/silent/", "", 404, "Not Found\n"},
@@ -130,6 +130,33 @@ func TestWeb(t *testing.T) {
 		t.Errorf("a page of another site could post: %d", status)
 	}
 	w.wait("the broken one to run again", func() bool { return w.super.status("broken").State == string(Running) })
+}
+
+// Who asks for a module that does not run just now, of a node that has just begun too, is told to come again: a page
+// that has edits to send keeps them.
+func TestWebAbsent(t *testing.T) {
+	w := newWorld(t)
+	w.addSite("site", "[[triggers]]\nhttp = \"/shop\"\n", site(), nil)
+	later := func(super *Supervisor, host, path string) {
+		t.Helper()
+		r := httptest.NewRequest(http.MethodPost, path, nil)
+		r.Host = host
+		a := httptest.NewRecorder()
+		super.Web().ServeHTTP(a, r)
+		if a.Code != http.StatusServiceUnavailable || a.Header().Get("Retry-After") == "" {
+			t.Errorf("POST %s%s: %d %s", host, path, a.Code, a.Body)
+		}
+	}
+	early := New(w.super.cfg)
+	later(early, "localhost", "/m/site/x")
+	later(early, "localhost", "/shop/x")
+	later(early, "site.localhost", "/x")
+	err := w.super.Change(t.Context(), "site", func(name string) error { return w.super.cfg.Shelf.Want(name, false) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	later(w.super, "localhost", "/m/site/x")
+	later(w.super, "site.localhost", "/x")
 }
 
 // A request that finds the mailbox full is told so, and one whose client has gone is not told to the guest.
