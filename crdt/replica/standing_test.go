@@ -318,12 +318,18 @@ func standingWorld(t *testing.T, seed uint64) {
 		upkeep(nodes["r"])
 		return replicatest.Same(members...)
 	})
-	for _, who := range writers {
-		key := "k of " + who
-		for _, m := range members[1:] {
-			wantShow(t, m, crdt.GCounter, key, members[0].Show(crdt.GCounter, key))
+	// Who takes over a state has its version a moment before its objects.
+	n.WaitFor(10*time.Second, "members that show the same", func() bool {
+		for _, who := range writers {
+			key := "k of " + who
+			for _, m := range members[1:] {
+				if m.Show(crdt.GCounter, key) != members[0].Show(crdt.GCounter, key) {
+					return false
+				}
+			}
 		}
-	}
+		return true
+	})
 }
 
 func slicesOf(nodes map[string]*replicatest.Node) (all []*replicatest.Node) {
