@@ -1,7 +1,7 @@
 package sandbox
 
 import (
-	"errors"
+	"fmt"
 	"reflect"
 
 	"github.com/tetratelabs/wazero/api"
@@ -16,7 +16,7 @@ const (
 	keptStack = 64 << 10
 )
 
-var errStack = errors.New("stack overflow: over 8 MiB")
+var errStack = fmt.Errorf("stack overflow: over %d MiB", MaxStack>>20)
 
 // export is a function of an instance. Each has a stack of its own, which grows while it is called and never
 // shrinks: wazero doubles it when it is full, copies it, with the whole process waiting at times, and has no setting

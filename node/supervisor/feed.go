@@ -201,6 +201,18 @@ func (f *feed) tell(ctx context.Context, changes []replica.Change) error {
 	}
 }
 
+// calls are the events that a version is told the first change left by. A function has no instance, and its run answers
+// changes too.
+func (b *batch) calls(v *version) (names []string) {
+	if b.left[0].Remote && v.code.Handles(sandbox.OnRemoteOp) {
+		names = append(names, sandbox.OnRemoteOp)
+	}
+	if v.code.Handles(sandbox.OnChange) || v.instance == nil {
+		names = append(names, sandbox.OnChange)
+	}
+	return names
+}
+
 // event is the first of the changes left, told under a name.
 func (b *batch) event(name string) *sandbox.Event {
 	c := b.left[0]

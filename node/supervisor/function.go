@@ -65,12 +65,9 @@ func (u *unit) answerItem(v *version, i *item) {
 		return
 	}
 	var err error
-	for _, name := range []string{sandbox.OnRemoteOp, sandbox.OnChange} {
-		if name == sandbox.OnRemoteOp && (!b.left[0].Remote || !v.code.Handles(name)) {
-			continue
-		}
-		if err == nil {
-			err = u.answerOne(v, b.event(name))
+	for _, name := range b.calls(v) {
+		if err = u.answerOne(v, b.event(name)); err != nil {
+			break
 		}
 	}
 	r := v.pkg.Manifest.Restart

@@ -64,10 +64,7 @@ func (u *unit) handleChange(v *version, i *item) error {
 		b.drop()
 		return nil
 	}
-	for _, name := range []string{sandbox.OnRemoteOp, sandbox.OnChange} {
-		if !v.code.Handles(name) || name == sandbox.OnRemoteOp && !b.left[0].Remote {
-			continue
-		}
+	for _, name := range b.calls(v) {
 		if err := u.call(u.calling, v, b.event(name)); err != nil {
 			u.box.pushFree(i)
 			return err

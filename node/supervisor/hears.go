@@ -8,7 +8,8 @@ import (
 	"github.com/numax-mesh/numax/sandbox"
 )
 
-// Which messages a unit takes, and on whose behalf: of its sessions, and of one that failed until the next has begun.
+// What a unit takes on behalf of its sessions, and of one that failed until the next has begun: messages here, changes by
+// the feeds it keeps.
 
 // setAbsent is told of an instance that failed, and with nil that another has
 // begun or none will.
