@@ -19,7 +19,7 @@ const exampleTime = 2 * time.Minute
 // examples/ and compares what they print with what the README says, exactly.
 func TestExamples(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds and runs every example")
+		t.Skip("builds and runs every example, which takes minutes under the race detector; make test does")
 	}
 	readmes, err := filepath.Glob("../../examples/*/README.md")
 	if err != nil || len(readmes) == 0 {

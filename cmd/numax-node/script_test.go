@@ -53,7 +53,7 @@ func eventually(ts *testscript.TestScript, cond func() error) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("after 30 s: %v", err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // a poll with a deadline
 	}
 }
 
