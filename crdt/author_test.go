@@ -95,25 +95,3 @@ func TestFamilyNames(t *testing.T) {
 		t.Error("an unknown family was made")
 	}
 }
-
-func TestRunSet(t *testing.T) {
-	a := testAuthor("a")
-	s := runSet{}
-	for _, r := range []DotRun{{a, 10, 5}, {a, 1, 2}, {a, 3, 1}, {a, 20, 1}, {a, 14, 7}} {
-		if !s.add(r) {
-			t.Errorf("adding %v changed nothing", r)
-		}
-	}
-	if want := []DotRun{{a, 1, 3}, {a, 10, 11}}; !reflect.DeepEqual(s[a], want) {
-		t.Errorf("runs: got %v, want %v", s[a], want)
-	}
-	if s.add(DotRun{a, 11, 3}) || s.has(Dot{a, 9}) || !s.has(Dot{a, 20}) {
-		t.Error("the set does not know what it has")
-	}
-	if got, want := s.take(DotRun{a, 3, 8}), []DotRun{{a, 3, 1}, {a, 10, 1}}; !reflect.DeepEqual(got, want) {
-		t.Errorf("taken: got %v, want %v", got, want)
-	}
-	if want := []DotRun{{a, 1, 2}, {a, 11, 10}}; !reflect.DeepEqual(s[a], want) {
-		t.Errorf("left: got %v, want %v", s[a], want)
-	}
-}

@@ -96,7 +96,7 @@ const (
 	MaxKey   = 8 << 10 // bytes in an object's key
 	MaxField = 8 << 10 // bytes in a map field or a set element
 	MaxValue = 1 << 20 // bytes in a value or a sequence element
-	MaxWidth = 1 << 20 // dots in one body
-	MaxOps   = 1 << 16 // operations in one body
+	MaxWidth = 1 << 16 // dots in one body
+	MaxOps   = 1 << 13 // operations in one body: to apply them takes some ten milliseconds at most
 	MaxSeq   = 1<<63 - 1
 )

@@ -21,10 +21,7 @@ package crdt
 // has that element, and who has not cannot drop it, for that one is not dead
 // everywhere.
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const firstEpoch = 1
 
@@ -34,7 +31,7 @@ func (s *SequenceState) Age(h Horizon) (dropped, left int) {
 	s.settleWithout(h.Stable.Covers)
 	for a := range s.graves {
 		dropped += s.forgetGraves(a, h.Stable[a])
-		left += len(s.graves[a])
+		left += s.graves.count(a)
 	}
 	if s.markSpare(min(h.Gone, h.Dead, s.epoch-1)) { // this epoch is not over
 		dropped += s.dropSpare()
@@ -111,29 +108,35 @@ func (s *SequenceState) need(dots ...Dot) {
 // dropSpare drops the spare elements and says how many there were.
 func (s *SequenceState) dropSpare() int {
 	var gone []*piece
+	var dropped []DotRun
 	n := 0
 	isGone := func(p *piece) bool { return p.spare == p.n }
-	s.rootKids = slices.DeleteFunc(s.rootKids, isGone)
+	s.rootKids.drop(isGone)
 	s.each(func(p *piece) {
-		n += p.spare
+		if p.spare > 0 {
+			n += p.spare
+			dropped = append(dropped, DotRun{p.author, p.end() - uint64(p.spare), uint64(p.spare)})
+		}
 		switch {
 		case isGone(p):
 			gone = append(gone, p)
 			return
 		case p.spare > 0:
-			p.rightKids = nil // they name the last element
-			s.rows.shrink(p.author, p.end()-uint64(p.spare), p.end())
+			p.rightKids = kids{} // they name the last element
 			p.n -= p.spare
 			p.leaf.count(-p.spare, 0)
 			p.spare = 0
 		default:
-			p.rightKids = slices.DeleteFunc(p.rightKids, isGone)
+			p.rightKids.drop(isGone)
 		}
-		p.leftKids = slices.DeleteFunc(p.leftKids, isGone)
+		p.leftKids.drop(isGone)
 	})
+	s.rows.shrink(dropped)
 	for _, p := range gone {
+		if next := s.tree.after(p); next != nil && p.join < next.join {
+			s.tree.setJoin(next, p.join)
+		}
 		s.tree.remove(p)
-		s.rows.shrink(p.author, p.seq, p.end())
 		x := s.index[p.author]
 		if x.remove(p); len(x.chunks) == 0 {
 			delete(s.index, p.author)

@@ -34,9 +34,11 @@ func (s *SequenceState) Merge(other Object, mine, theirs Version) (bool, error) 
 			changed = s.join(q, mine[a]) || changed
 		}
 	}
-	for _, runs := range o.graves {
-		for _, r := range runs {
-			changed = s.delete(r, mine[r.Author]) || changed
+	for a, l := range o.graves {
+		for _, c := range l.chunks {
+			for _, r := range c.runs {
+				changed = s.delete(DotRun{a, r.first, r.end - r.first}, mine[a]) || changed
+			}
 		}
 	}
 	for _, r := range gone {

@@ -18,12 +18,13 @@ package crdt
 // function of the set of (id, left, right), whatever order they come in and
 // however odd the origins a peer makes up.
 //
+// What an author makes up can hang a long chain on an element, and any number of
+// siblings in front of or behind it; seqtree.go finds the end of a subtree without
+// a walk.
+//
 // An element whose origins are not both placed is held, and waits.
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // at returns the piece that holds d and d's offset in it, or nil.
 func (s *SequenceState) at(d Dot) (*piece, int) {
@@ -112,7 +113,7 @@ func (s *SequenceState) place(p *piece) {
 		}
 	}
 	if p.left.IsZero() {
-		s.placeRight(p, nil, &s.rootKids)
+		s.placeRight(p, nil)
 		return
 	}
 	q, off := s.at(p.left)
@@ -120,7 +121,7 @@ func (s *SequenceState) place(p *piece) {
 		return
 	}
 	s.cutBefore(q, off+1)
-	s.placeRight(p, q, &q.rightKids)
+	s.placeRight(p, q)
 }
 
 // leftOf returns the left origin of the element at an offset of q.
@@ -131,31 +132,42 @@ func leftOf(q *piece, off int) Dot {
 	return Dot{q.author, q.seq + uint64(off) - 1}
 }
 
-// placeLeft makes p a left child of q's first element.
+// placeLeft makes p a left child of q's first element: in front of the next
+// sibling and all below it, or in front of q.
 func (s *SequenceState) placeLeft(p, q *piece) {
-	i, _ := slices.BinarySearchFunc(q.leftKids, p, comparePieces)
-	next := q
-	if i < len(q.leftKids) {
-		next = leftmost(q.leftKids[i])
+	p.depth = q.depth + 1
+	at := q
+	if next := q.leftKids.insert(p, comparePieces); next != nil {
+		at = s.tree.leftEnd(next)
 	}
-	q.leftKids = slices.Insert(q.leftKids, i, p)
-	s.tree.insertBefore(next, p)
+	p.join = at.join
+	s.tree.insertBefore(at, p)
+	s.tree.setJoin(at, q.depth)
 }
 
-// placeRight makes p a right child of q's last element, or of the root.
-func (s *SequenceState) placeRight(p, q *piece, kids *[]*piece) {
-	i, _ := slices.BinarySearchFunc(*kids, p, s.compareRight)
-	switch {
-	case i < len(*kids):
-		s.tree.insertBefore(leftmost((*kids)[i]), p)
-	case i > 0:
-		s.tree.insertAfter(rightmost((*kids)[i-1]), p)
-	case q != nil:
+// placeRight makes p a right child of q's last element, or of the root: in front
+// of the next sibling and all below it, or behind everything below its parent.
+func (s *SequenceState) placeRight(p, q *piece) {
+	siblings, parent := &s.rootKids, 0
+	if q != nil {
+		siblings, parent = &q.rightKids, q.depth+q.n-1
+	}
+	p.depth, p.join = parent+1, parent
+	alone := siblings.empty()
+	switch next := siblings.insert(p, s.compareRight); {
+	case next != nil:
+		s.tree.insertBefore(s.tree.leftEnd(next), p)
+	case q == nil:
+		s.tree.insertLast(p)
+	case alone:
 		s.tree.insertAfter(q, p)
 	default:
-		s.tree.insertFirst(p)
+		if at := s.tree.rightEnd(q, parent); at != nil {
+			s.tree.insertBefore(at, p)
+		} else {
+			s.tree.insertLast(p)
+		}
 	}
-	*kids = slices.Insert(*kids, i, p)
 }
 
 func comparePieces(p, q *piece) int { return p.first().Compare(q.first()) }
@@ -177,20 +189,6 @@ func (s *SequenceState) position(d Dot) int {
 	}
 	p, off := s.at(d)
 	return s.tree.position(p) + off
-}
-
-func leftmost(p *piece) *piece {
-	for len(p.leftKids) > 0 {
-		p = p.leftKids[0]
-	}
-	return p
-}
-
-func rightmost(p *piece) *piece {
-	for len(p.rightKids) > 0 {
-		p = p.rightKids[len(p.rightKids)-1]
-	}
-	return p
 }
 
 // cutBefore makes the element at an offset of q the first of a piece, which it
@@ -218,7 +216,8 @@ func (s *SequenceState) cutBefore(q *piece, off int) *piece {
 		s.waiting[r.left] = append(s.waiting[r.left], r)
 		return r
 	}
-	r.rightKids, q.rightKids = q.rightKids, []*piece{r}
+	r.rightKids, q.rightKids = q.rightKids, kids{one: r}
+	r.depth, r.join = q.depth+off, q.depth+off-1
 	q.leaf.count(-r.n, -r.visible())
 	s.tree.insertAfter(q, r)
 	return r
@@ -229,7 +228,7 @@ func (s *SequenceState) cutBefore(q *piece, off int) *piece {
 // walk below q.
 func (q *piece) continues(id, left, right Dot, epoch uint32) bool {
 	return q.author == id.Author && q.end() == id.Seq && q.last() == left && q.right == right &&
-		q.epoch == epoch && q.leaf != nil && len(q.rightKids) == 0
+		q.epoch == epoch && q.leaf != nil && q.rightKids.empty()
 }
 
 // absorb makes p, new in the list but already in the index, part of q.
@@ -253,7 +252,7 @@ func (s *SequenceState) absorb(q, p *piece) bool {
 func chained(q, p *piece) bool {
 	return q != nil && p != nil && q.leaf != nil && p.leaf != nil &&
 		q.author == p.author && q.end() == p.seq && p.left == q.last() && p.right == q.right &&
-		len(q.rightKids) == 1 && q.rightKids[0] == p && len(p.leftKids) == 0
+		q.rightKids.only(p) && p.leftKids.empty()
 }
 
 // rejoin undoes a cut between two pieces alike.
@@ -293,15 +292,18 @@ func (s *SequenceState) shift(q, p *piece, k int) bool {
 	if q.deleted {
 		p.vals = p.vals.cut(k)
 		p.seq, p.n, q.n = p.seq+uint64(k), p.n-k, q.n+k
+		p.depth += k
 		q.leaf.count(k, 0)
 		p.leaf.count(-k, -k)
 	} else {
 		q.vals.cut(q.n - k)
 		p.seq, p.n, q.n = p.seq-uint64(k), p.n+k, q.n-k
+		p.depth -= k
 		q.leaf.count(-k, -k)
 		p.leaf.count(k, 0)
 	}
 	p.left = q.last()
+	s.tree.setJoin(p, p.depth-1)
 	s.bytes += shown.valueBytes()
 	s.visible -= k
 	return true

@@ -4,12 +4,13 @@ package crdt
 // small row and not a growing one.
 //
 //	slot | 0 | author 40 | first seq 8 BE |  cell | author table | span |
-//	slot | 1 | author 40 |                   cell | runs |, deleted but not held
+//	slot | 1 | author 40 | first seq 8 BE |  cell | runs |, deleted but not held
 //
-// Spans are as in seqspan.go, runs as in runs.go. Rows are cut when elements
+// Spans are as in seqspan.go, runs as in runset.go. Rows are cut when elements
 // arrive and keep their place from then on; pieces in memory come and go.
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sort"
@@ -64,24 +65,37 @@ func (t *seqRows) add(s *SequenceState, p *piece) {
 	t.grow(p, 0, chained)
 }
 
-// shrink takes out the elements of an author from seq to end. They are the
-// last of their rows: whoever goes on from an element that is dropped is
-// dropped too.
-func (t *seqRows) shrink(a Author, seq, end uint64) {
-	t.touch(a, seq, end)
-	rows := t.list[a]
-	i := t.at(a, seq)
-	if i < len(rows) && rows[i].first < seq {
-		rows[i].n = uint32(seq - rows[i].first)
-		i++
-	}
-	j := i
-	for j < len(rows) && rows[j].first < end {
-		j++
-	}
-	t.total -= j - i
-	if t.list[a] = slices.Delete(rows, i, j); len(t.list[a]) == 0 {
-		delete(t.list, a)
+// shrink takes out elements. They are the last of their rows: whoever goes on from
+// an element that is dropped is dropped too.
+func (t *seqRows) shrink(dropped []DotRun) {
+	slices.SortFunc(dropped, func(r, q DotRun) int { return r.first().Compare(q.first()) })
+	for len(dropped) > 0 {
+		a := dropped[0].Author
+		rows := t.list[a]
+		i := t.at(a, dropped[0].First)
+		keep := i
+		for ; i < len(rows); i++ {
+			row := rows[i]
+			for len(dropped) > 0 && dropped[0].Author == a && dropped[0].First+dropped[0].Len <= row.first {
+				dropped = dropped[1:]
+			}
+			if len(dropped) > 0 && dropped[0].Author == a && dropped[0].First < row.end() {
+				t.mark(a, &row)
+				if dropped[0].First <= row.first {
+					t.total--
+					continue
+				}
+				row.n = uint32(dropped[0].First - row.first)
+			}
+			rows[keep] = row
+			keep++
+		}
+		for len(dropped) > 0 && dropped[0].Author == a {
+			dropped = dropped[1:]
+		}
+		if t.list[a] = slices.Delete(rows, keep, len(rows)); keep == 0 {
+			delete(t.list, a)
+		}
 	}
 }
 
@@ -145,15 +159,13 @@ func (s *SequenceState) Load(slot, cell []byte) error {
 	switch {
 	case len(slot) == 1+dotSlotSize && slot[0] == rowSpan:
 		s.loadSpan(&r, slotDot(slot[1:]))
-	case len(slot) == 1+AuthorSize && slot[0] == rowGrave:
-		a := MakeAuthor([AuthorSize]byte(slot[1:]))
-		for _, run := range readRuns(&r) {
-			if run.Author != a {
-				r.fail("remembered deletions of another author")
-				break
-			}
-			s.graves.add(run)
+	case len(slot) == 1+dotSlotSize && slot[0] == rowGrave:
+		first := slotDot(slot[1:])
+		if first.Author.IsZero() {
+			r.fail("no author")
+			break
 		}
+		s.graves.of(first.Author).load(&r, first.Seq)
 	default:
 		r.fail("bad slot")
 	}
@@ -193,12 +205,19 @@ func (s *SequenceState) Loaded() error {
 		run := DotRun{p.author, p.seq, uint64(p.n)}
 		s.bytes += p.valueBytes()
 		s.admit(p)
-		for _, r := range s.graves.take(run) {
-			s.rows.graveChanged(r.Author)
-			s.delete(r, 0)
+		if p.deleted {
+			s.hidden.add(run)
 		}
+		s.hideBuried(run)
 	}
 	s.rows.loaded = nil
+	for a, l := range s.graves {
+		for _, c := range l.chunks {
+			for _, r := range c.runs {
+				s.hidden.add(DotRun{a, r.first, r.end - r.first})
+			}
+		}
+	}
 	return nil
 }
 
@@ -221,12 +240,17 @@ func (s *SequenceState) Flush(put func(slot, cell []byte), del func(slot []byte)
 	}
 	s.rows.dirty = s.rows.dirty[:0]
 	for a := range s.rows.graves {
-		slot = a.Append(append(slot[:0], rowGrave))
-		if runs := s.graves[a]; len(runs) > 0 {
-			cell = appendRuns(cell[:0], runs)
+		slot = appendSlotDot(append(slot[:0], rowGrave), Dot{a, 0})
+		at := len(slot) - 8
+		s.graves.of(a).flush(func(first uint64, cell []byte) {
+			binary.BigEndian.PutUint64(slot[at:], first)
 			put(slot, cell)
-		} else {
+		}, func(first uint64) {
+			binary.BigEndian.PutUint64(slot[at:], first)
 			del(slot)
+		})
+		if s.graves.count(a) == 0 {
+			delete(s.graves, a)
 		}
 	}
 	clear(s.rows.graves)

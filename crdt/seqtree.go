@@ -3,8 +3,24 @@ package crdt
 // The order of a sequence as a counted B+ tree: pieces in the leaves, and in
 // every node how many elements are below it, all and visible. By index, by
 // neighbour and position of a piece take O(log n).
+//
+// Where a subtree of the order's tree (seqplace.go) begins and ends is found by
+// depths, the root's being 0. Each piece has the depth of its first element, the
+// elements behind it being one deeper each, and its join: the depth of the deepest
+// element that has both the piece and the one in front of it in its subtree.
+//
+//	tree      a ─┬─ left  b ─ right c          list   b   c   a   d   e
+//	   (depth 1) └─ right d ─ right e          depth  2   3   1   2   3
+//	                                           join   0   2   1   1   2
+//
+// The subtree of b is b and what follows while join is 2 or more. So its ends are
+// the nearest pieces, on each side, with a join below its depth; every node has
+// the least join below it.
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // piece is consecutive elements of one author that also follow one another in
 // the list: the left origin of each is the one before, and all have the same
@@ -23,7 +39,8 @@ type piece struct {
 
 	// The children in the order's tree (see seqplace.go): on the left of the
 	// first element and on the right of the last.
-	leftKids, rightKids []*piece
+	leftKids, rightKids kids
+	depth, join         int
 }
 
 func (p *piece) end() uint64 { return p.seq + uint64(p.n) }
@@ -51,6 +68,7 @@ type node struct {
 	pieces         []*piece
 	prev, next     *node // leaves only
 	total, visible int
+	join           int // the least below
 }
 
 // orderTree is the tree; its zero value is empty.
@@ -64,13 +82,17 @@ func (n *node) count(total, visible int) {
 	}
 }
 
-// insertFirst puts p before everything.
-func (t *orderTree) insertFirst(p *piece) {
+// insertLast puts p behind everything.
+func (t *orderTree) insertLast(p *piece) {
 	if t.root == nil {
-		t.root = &node{}
+		t.root = &node{join: p.join}
 		t.firstLeaf = t.root
 	}
-	t.insert(t.firstLeaf, 0, p)
+	n := t.root
+	for n.kids != nil {
+		n = n.kids[len(n.kids)-1]
+	}
+	t.insert(n, len(n.pieces), p)
 }
 
 func (t *orderTree) insertBefore(ref, p *piece) {
@@ -85,6 +107,9 @@ func (t *orderTree) insert(leaf *node, i int, p *piece) {
 	leaf.pieces = slices.Insert(leaf.pieces, i, p)
 	p.leaf = leaf
 	leaf.count(p.n, p.visible())
+	for n := leaf; n != nil && p.join < n.join; n = n.parent {
+		n.join = p.join
+	}
 	if len(leaf.pieces) > maxPieces {
 		t.splitLeaf(leaf)
 	}
@@ -105,7 +130,94 @@ func (t *orderTree) splitLeaf(n *node) {
 		m.total += p.n
 		m.visible += p.visible()
 	}
+	n.join, m.join = n.leastJoin(), m.leastJoin()
 	t.addSibling(n, m)
+}
+
+// leastJoin looks at what is right below.
+func (n *node) leastJoin() int {
+	least := math.MaxInt
+	for _, p := range n.pieces {
+		least = min(least, p.join)
+	}
+	for _, k := range n.kids {
+		least = min(least, k.join)
+	}
+	return least
+}
+
+// setJoin changes the join of a piece in the tree.
+func (t *orderTree) setJoin(p *piece, join int) {
+	p.join = join
+	p.leaf.findJoin()
+}
+
+// leftEnd returns the first piece of p's subtree; p is a child, so that its first
+// element is the subtree's root.
+func (t *orderTree) leftEnd(p *piece) *piece {
+	if p.join < p.depth {
+		return p
+	}
+	n := p.leaf
+	for i := slices.Index(n.pieces, p) - 1; i >= 0; i-- {
+		if n.pieces[i].join < p.depth {
+			return n.pieces[i]
+		}
+	}
+	for ; n.parent != nil; n = n.parent {
+		all := n.parent.kids
+		for i := slices.Index(all, n) - 1; i >= 0; i-- {
+			if all[i].join < p.depth {
+				return all[i].lastBelow(p.depth)
+			}
+		}
+	}
+	return t.first() // its join is 0
+}
+
+// rightEnd returns the first piece behind the subtree of q's last element, which
+// has that depth; nil if there is none.
+func (t *orderTree) rightEnd(q *piece, depth int) *piece {
+	n := q.leaf
+	for _, p := range n.pieces[slices.Index(n.pieces, q)+1:] {
+		if p.join < depth {
+			return p
+		}
+	}
+	for ; n.parent != nil; n = n.parent {
+		all := n.parent.kids
+		for _, k := range all[slices.Index(all, n)+1:] {
+			if k.join < depth {
+				return k.firstBelow(depth)
+			}
+		}
+	}
+	return nil
+}
+
+// firstBelow returns the first piece with a join below depth; there must be one.
+func (n *node) firstBelow(depth int) *piece {
+	for n.kids != nil {
+		n = n.kids[slices.IndexFunc(n.kids, func(k *node) bool { return k.join < depth })]
+	}
+	return n.pieces[slices.IndexFunc(n.pieces, func(p *piece) bool { return p.join < depth })]
+}
+
+// lastBelow returns the last piece with a join below depth; there must be one.
+func (n *node) lastBelow(depth int) *piece {
+	for n.kids != nil {
+		for i := len(n.kids) - 1; ; i-- {
+			if n.kids[i].join < depth {
+				n = n.kids[i]
+				break
+			}
+		}
+	}
+	for i := len(n.pieces) - 1; ; i-- {
+		if n.pieces[i].join < depth {
+			return n.pieces[i]
+		}
+	}
 }
 
 // addSibling hangs m, split off n, behind n.
@@ -114,7 +226,7 @@ func (t *orderTree) addSibling(n, m *node) {
 	n.visible -= m.visible
 	up := n.parent
 	if up == nil {
-		up = &node{kids: []*node{n}, total: n.total, visible: n.visible}
+		up = &node{kids: []*node{n}, total: n.total, visible: n.visible, join: min(n.join, m.join)}
 		n.parent, t.root = up, up
 		up.total += m.total
 		up.visible += m.visible
@@ -133,6 +245,7 @@ func (t *orderTree) addSibling(n, m *node) {
 		right.total += k.total
 		right.visible += k.visible
 	}
+	up.join, right.join = up.leastJoin(), right.leastJoin()
 	t.addSibling(up, right)
 }
 
@@ -144,6 +257,7 @@ func (t *orderTree) remove(p *piece) {
 	n.count(-p.n, -p.visible())
 	p.leaf = nil
 	if len(n.pieces) > 0 || n.parent == nil {
+		n.findJoin()
 		return
 	}
 	if n.prev != nil {
@@ -158,10 +272,22 @@ func (t *orderTree) remove(p *piece) {
 		i := slices.Index(up.kids, n)
 		up.kids = slices.Delete(up.kids, i, i+1)
 		if len(up.kids) > 0 {
+			up.findJoin()
 			return
 		}
 	}
 	*t = orderTree{}
+}
+
+// findJoin finds the least joins again, from n up, after a change below it.
+func (n *node) findJoin() {
+	for ; n != nil; n = n.parent {
+		least := n.leastJoin()
+		if least == n.join {
+			return
+		}
+		n.join = least
+	}
 }
 
 // position returns how many elements, deleted ones too, are before p.

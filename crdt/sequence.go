@@ -5,7 +5,8 @@ package crdt
 //	seqplace.go  where an element goes      seqrows.go   rows in the store
 //	seqtree.go   the list, by index         seqage.go    forgetting
 //	seqindex.go  the elements, by id        seqmerge.go  joining states
-//	values.go    their bytes
+//	values.go    their bytes                seqkids.go   children, in order
+//	runset.go    what is deleted, by id
 //
 // A deleted element keeps its id and place, not its value, until Age drops it.
 // The deletion of an element not yet known is remembered, and hides it when it
@@ -18,10 +19,11 @@ import (
 // SequenceState is a list, or a text, that many edit at once.
 type SequenceState struct {
 	tree     orderTree
-	rootKids []*piece // right children of the start
+	rootKids kids // right children of the start
 	index    map[Author]*seqIndex
 	waiting  map[Dot][]*piece // held until that element is placed
 	graves   runSet           // deleted, not held
+	hidden   runSet           // of these nothing is left to delete: another deletion skips them
 	rows     seqRows
 
 	epoch uint32  // see Horizon
@@ -35,7 +37,7 @@ type SequenceState struct {
 
 func newSequence() *SequenceState {
 	return &SequenceState{
-		index: map[Author]*seqIndex{}, waiting: map[Dot][]*piece{}, graves: runSet{}, rows: newSeqRows(),
+		index: map[Author]*seqIndex{}, waiting: map[Dot][]*piece{}, graves: runSet{}, hidden: runSet{}, rows: newSeqRows(),
 		epoch: firstEpoch,
 	}
 }
@@ -193,7 +195,7 @@ func (s *SequenceState) Apply(author Author, op *Op, ctx Version) (bool, error) 
 // of its author ended.
 func (s *SequenceState) typed(author Author, op *Op) bool {
 	x := s.index[author]
-	if x.end() > op.Seq || len(s.waiting) > 0 || len(s.graves[author]) > 0 {
+	if x.end() > op.Seq || len(s.waiting) > 0 || s.graves.count(author) > 0 {
 		return false
 	}
 	q := x.find(op.Left.Seq)
@@ -247,10 +249,10 @@ func (s *SequenceState) join(p *piece, seen uint64) bool {
 		s.bytes += p.valueBytes()
 		s.rows.add(s, p)
 		s.admit(p)
-		for _, r := range s.graves.take(run) {
-			s.rows.graveChanged(r.Author)
-			s.delete(r, 0)
+		if p.deleted {
+			s.hidden.add(run)
 		}
+		s.hideBuried(run)
 		changed, p = true, rest
 	}
 	return changed
@@ -275,38 +277,53 @@ func (p *piece) cut(n uint64) *piece {
 // up to seen: they will not come.
 func (s *SequenceState) delete(r DotRun, seen uint64) bool {
 	changed := false
-	end := r.First + r.Len
-	for seq := r.First; seq < end; {
-		p := s.index[r.Author].next(seq)
-		if p == nil || p.seq > seq {
-			gap := end
-			if p != nil {
-				gap = min(gap, p.seq)
+	for _, gap := range s.hidden.of(r.Author).missing(r.First, r.First+r.Len) {
+		for seq := gap.first; seq < gap.end; {
+			p := s.index[r.Author].next(seq)
+			if p != nil && p.seq <= seq {
+				end := min(p.end(), gap.end)
+				changed = s.hide(p, seq, end) || changed
+				seq = end
+				continue
 			}
-			if seq = max(seq, seen+1); seq < gap && s.graves.add(DotRun{r.Author, seq, gap - seq}) {
+			end := gap.end
+			if p != nil {
+				end = min(end, p.seq)
+			}
+			if seq = max(seq, seen+1); seq < end && s.graves.add(DotRun{r.Author, seq, end - seq}) {
 				s.rows.graveChanged(r.Author)
 				changed = true
 			}
-			seq = gap
-			continue
+			seq = end
 		}
-		stop := min(p.end(), end)
-		if !p.deleted {
-			s.hide(p, seq, stop)
-			changed = true
-		}
-		seq = stop
 	}
+	s.hidden.add(r)
 	return changed
 }
 
-// hide deletes the elements from seq to end of a visible piece.
-func (s *SequenceState) hide(p *piece, seq, end uint64) {
+// hideBuried deletes what has come of elements that were deleted before.
+func (s *SequenceState) hideBuried(r DotRun) {
+	for _, run := range s.graves.take(r) {
+		s.rows.graveChanged(r.Author)
+		for seq := run.first; seq < run.end; {
+			p := s.index[r.Author].find(seq)
+			end := min(p.end(), run.end)
+			s.hide(p, seq, end)
+			seq = end
+		}
+	}
+}
+
+// hide deletes the elements from seq to end of a piece; false if they are deleted.
+func (s *SequenceState) hide(p *piece, seq, end uint64) bool {
+	if p.deleted {
+		return false
+	}
 	s.rows.touch(p.author, seq, end)
 	x := s.indexOf(p.author)
 	switch k := int(end - seq); {
 	case seq == p.seq && s.shift(x.find(seq-1), p, k), end == p.end() && s.shift(p, x.find(end), k):
-		return
+		return true
 	}
 	p = s.cutBefore(p, int(seq-p.seq))
 	s.cutBefore(p, int(end-p.seq))
@@ -321,6 +338,7 @@ func (s *SequenceState) hide(p *piece, seq, end uint64) {
 		p = q
 	}
 	s.rejoin(p, x.find(end))
+	return true
 }
 
 func (p *piece) valueBytes() int {
@@ -331,4 +349,4 @@ func (p *piece) valueBytes() int {
 }
 
 // Weight is about the bytes in memory.
-func (s *SequenceState) Weight() int { return 256 + s.bytes + 256*s.pieces + s.rows.weight() }
+func (s *SequenceState) Weight() int { return 256 + s.bytes + 320*s.pieces + s.rows.weight() }

@@ -15,23 +15,45 @@ import (
 
 const dotSlotSize = AuthorSize + 8
 
-// setElem holds the live dots of an element: almost always one.
+// setElem holds the live dots of an element, at most one of an author: almost
+// always one in all.
 type setElem struct {
 	key  string
-	dot  Dot
-	more []Dot
+	dot  Dot               // the only one, if dots is nil
+	dots map[Author]uint64 // all of them
 }
 
 func (e *setElem) each(f func(Dot)) {
-	f(e.dot)
-	for _, d := range e.more {
-		f(d)
+	if e.dots == nil {
+		f(e.dot)
+		return
+	}
+	for a, seq := range e.dots {
+		f(Dot{a, seq})
 	}
 }
 
-func (e *setElem) any(f func(Dot) bool) bool { return f(e.dot) || slices.ContainsFunc(e.more, f) }
+// of returns the dot of an author; false if there is none.
+func (e *setElem) of(a Author) (Dot, bool) {
+	if e.dots == nil {
+		return e.dot, e.dot.Author == a
+	}
+	seq, ok := e.dots[a]
+	return Dot{a, seq}, ok
+}
 
-func (e *setElem) has(d Dot) bool { return e.dot == d || slices.Contains(e.more, d) }
+func (e *setElem) has(d Dot) bool {
+	x, ok := e.of(d.Author)
+	return ok && x == d
+}
+
+// put adds a dot, of an author that has none.
+func (e *setElem) put(d Dot) {
+	if e.dots == nil {
+		e.dots = map[Author]uint64{e.dot.Author: e.dot.Seq}
+	}
+	e.dots[d.Author] = d.Seq
+}
 
 // setRow is a row to write: put if live, deleted otherwise.
 type setRow struct {
@@ -106,16 +128,15 @@ func (s *SetState) runs(elem []byte) []DotRun {
 	if !ok {
 		return nil
 	}
-	dots := make([]Dot, 0, 1+len(e.more))
+	dots := make([]Dot, 0, 1+len(e.dots))
 	e.each(func(d Dot) { dots = append(dots, d) })
 	return runsOf(dots)
 }
 
-// insert adds a dot to elem, which e is if it is present. It returns the
-// element, nil if the dot was there.
-func (s *SetState) insert(e *setElem, elem []byte, d Dot) *setElem {
-	switch {
-	case e == nil:
+// insert adds a dot to elem, which has none of that author.
+func (s *SetState) insert(elem []byte, d Dot) *setElem {
+	e := s.elems[string(elem)]
+	if e == nil {
 		e = &setElem{key: string(elem), dot: d}
 		s.elems[e.key] = e
 		if len(s.order.all) > 2*len(s.elems)+64 {
@@ -123,49 +144,40 @@ func (s *SetState) insert(e *setElem, elem []byte, d Dot) *setElem {
 		}
 		s.order.add(e.key)
 		s.weight += setWeight + len(e.key)
-	case e.has(d):
-		return nil
-	default:
-		e.more = append(e.more, d)
+	} else {
+		e.put(d)
 	}
 	s.dots++
 	return e
 }
 
-func (s *SetState) add(e *setElem, elem []byte, d Dot) bool {
-	if e = s.insert(e, elem, d); e == nil {
-		return false
+// add adds a dot in the place of an older one of its author; false if there is one
+// that is not older.
+func (s *SetState) add(elem []byte, d Dot) bool {
+	if e := s.elems[string(elem)]; e != nil {
+		if old, ok := e.of(d.Author); ok {
+			if old.Seq >= d.Seq {
+				return false
+			}
+			s.drop(e, old)
+		}
 	}
-	s.dirty[d] = setRow{e.key, true}
+	s.dirty[d] = setRow{s.insert(elem, d).key, true}
 	return true
 }
 
-// drop removes the dots of e for which gone is true; e leaves the set with its
-// last dot.
-func (s *SetState) drop(e *setElem, gone func(Dot) bool) bool {
-	if !e.any(gone) {
-		return false
+// drop removes a dot that e has; e leaves the set with its last one.
+func (s *SetState) drop(e *setElem, d Dot) {
+	s.dots--
+	if s.dirty[d].live {
+		delete(s.dirty, d) // never reached a row
+	} else {
+		s.dirty[d] = setRow{e.key, false}
 	}
-	var keep []Dot
-	e.each(func(d Dot) {
-		if !gone(d) {
-			keep = append(keep, d)
-			return
-		}
-		s.dots--
-		if s.dirty[d].live {
-			delete(s.dirty, d) // never reached a row
-		} else {
-			s.dirty[d] = setRow{e.key, false}
-		}
-	})
-	if len(keep) == 0 {
+	if delete(e.dots, d.Author); len(e.dots) == 0 {
 		delete(s.elems, e.key)
 		s.weight -= setWeight + len(e.key)
-		return true
 	}
-	e.dot, e.more = keep[0], keep[1:]
-	return true
 }
 
 // Apply joins one op; see Object.
@@ -173,19 +185,27 @@ func (s *SetState) Apply(author Author, op *Op, ctx Version) (bool, error) {
 	if err := op.check(ORSet, author); err != nil {
 		return false, fmt.Errorf("crdt: apply to set: %w", err)
 	}
-	// An add also replaces the author's own older dots, listed or not: so an
-	// element has at most one dot an author, whatever an author sends.
-	gone := func(d Dot) bool {
-		return op.Kind == Add && d.Author == author && d.Seq < op.Seq ||
-			slices.ContainsFunc(op.Dots, func(r DotRun) bool { return r.Contains(d) })
-	}
+	changed := false
 	e := s.elems[string(op.Field)]
-	changed := e != nil && s.drop(e, gone)
-	if d := (Dot{author, op.Seq}); op.Kind == Add && !ctx.Covers(d) {
-		if changed {
+	for i := 0; i < len(op.Dots) && e != nil; i++ {
+		if d, ok := e.of(op.Dots[i].Author); ok && op.Dots[i].Contains(d) {
+			s.drop(e, d)
+			changed = true
 			e = s.elems[string(op.Field)] // gone, maybe
 		}
-		changed = s.add(e, op.Field, d) || changed
+	}
+	if op.Kind != Add {
+		return changed, nil
+	}
+	// An add also replaces the author's own older dot, listed or not: so an
+	// element has at most one dot an author, whatever an author sends.
+	if d := (Dot{author, op.Seq}); !ctx.Covers(d) {
+		changed = s.add(op.Field, d) || changed
+	} else if e != nil {
+		if old, ok := e.of(author); ok && old.Seq < op.Seq {
+			s.drop(e, old)
+			changed = true
+		}
 	}
 	return changed, nil
 }
@@ -199,14 +219,21 @@ func (s *SetState) Merge(other Object, mine, theirs Version) (bool, error) {
 	changed := false
 	for key, e := range s.elems {
 		x := o.elems[key]
-		changed = s.drop(e, func(d Dot) bool { // covered and absent: removed there
-			return theirs.Covers(d) && (x == nil || !x.has(d))
-		}) || changed
+		var gone []Dot
+		e.each(func(d Dot) { // covered and absent: removed there
+			if theirs.Covers(d) && (x == nil || !x.has(d)) {
+				gone = append(gone, d)
+			}
+		})
+		for _, d := range gone {
+			s.drop(e, d)
+			changed = true
+		}
 	}
 	for key, x := range o.elems {
 		x.each(func(d Dot) {
 			if !mine.Covers(d) { // covered and absent: removed here
-				changed = s.add(s.elems[key], []byte(key), d) || changed
+				changed = s.add([]byte(key), d) || changed
 			}
 		})
 	}
@@ -226,7 +253,12 @@ func (s *SetState) Load(slot, cell []byte) error {
 	if d.Author.IsZero() || d.Seq == 0 || d.Seq > MaxSeq {
 		return fmt.Errorf("crdt: load set: bad dot %v", d)
 	}
-	s.insert(s.elems[string(slot[:n])], slot[:n], d)
+	if e := s.elems[string(slot[:n])]; e != nil {
+		if _, twice := e.of(d.Author); twice {
+			return fmt.Errorf("crdt: load set: two dots of one author")
+		}
+	}
+	s.insert(slot[:n], d)
 	return nil
 }
 
@@ -248,7 +280,7 @@ func (s *SetState) Flush(put func(slot, cell []byte), del func(slot []byte)) {
 }
 
 // Weight is about the bytes in memory.
-func (s *SetState) Weight() int { return 128 + s.weight + 16*(s.dots-len(s.elems)) + 64*len(s.dirty) }
+func (s *SetState) Weight() int { return 128 + s.weight + 64*(s.dots-len(s.elems)) + 64*len(s.dirty) }
 
 // appendSlotDot appends a dot as slots spell it: author (40), seq (8, big
 // endian, so that rows sort by it).
