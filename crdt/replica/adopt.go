@@ -168,13 +168,7 @@ func (d *Dataset) use(j *join, logs map[crdt.Author]logState) {
 	defer d.mu.Unlock()
 	d.cache = newCache(d, j.space)
 	d.rank = max(d.rank, j.rank)
-	clear(d.parked.waiting)
-	d.parked.bytes = 0
-	for _, of := range d.parked.ahead {
-		for _, e := range of {
-			d.parked.bytes += len(e.raw)
-		}
-	}
+	d.parked.forgetAll()
 	for a, l := range logs {
 		d.restore(a, l)
 		if l.applied < l.have {
@@ -205,7 +199,10 @@ func (d *Dataset) replay(ctx context.Context) error {
 		}
 		d.applyTo(objects, e)
 		d.release(objects...)
-		if len(d.dirty) > replayObjects {
+		d.mu.Lock()
+		d.parked.settle(e.Author)
+		d.mu.Unlock()
+		if len(d.dirty) > replayObjects || !d.r.queue.hasRoom() {
 			if err := d.r.put(ctx, d.r.cutBatch()); err != nil {
 				return err
 			}

@@ -157,7 +157,7 @@ func (r *Replica) put(ctx context.Context, c *batch) error {
 func (r *Replica) announce(c *batch) {
 	for _, p := range c.parts {
 		p.announce(r)
-		p.d.applySpilled()
+		p.d.applyMore()
 	}
 }
 

@@ -190,7 +190,7 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 	if err := d.loadIntents(); err != nil {
 		return nil, err
 	}
-	d.applyReady()
+	d.applyMore()
 	for h := range d.intents {
 		if a, ok := d.hashes[h]; ok {
 			d.fulfil(context.Background(), a)

@@ -36,7 +36,7 @@ const (
 	// larger one the header is announced and the rest is pulled.
 	MaxInline = 16 << 10
 	// MaxEntryOps is the largest count of an entry.
-	MaxEntryOps = 1 << 20
+	MaxEntryOps = crdt.MaxWidth
 	// MaxDeps is the largest number of authors an entry may depend on, and so
 	// of a dataset's authors: entries of more are ignored.
 	MaxDeps = 1 << 14
@@ -89,7 +89,9 @@ type Entry struct {
 	bodyAt   int
 	headOnly bool
 
-	groups []crdt.Group // decoded body; nil until decode
+	groups []crdt.Group // decoded body; nil until decode, and after shed
+	held   *held        // what groups are charged to; nil if to nobody
+	size   int64        // what is charged
 }
 
 // Bytes is the encoding, as stored and sent. The caller must not change it.

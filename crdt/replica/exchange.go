@@ -189,7 +189,12 @@ func (s *session) onEntry(ctx context.Context, c checked) error {
 	c.want.heard = s.r.now()
 	s.mu.Unlock()
 	if c.err == nil && c.header != nil && !c.want.d.knows(c.e) {
-		c.err = c.e.verify(c.header)
+		if !s.r.mayStand(c.e) {
+			s.r.stats.Ignored.Add(1)
+			s.credit(c.channel, c.want, len(c.e.raw))
+			return nil
+		}
+		c.err = s.r.check(c.e, c.header)
 	}
 	if c.err != nil {
 		s.r.stats.Rejected.Add(1)

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -97,6 +98,7 @@ func (d *Dataset) freeze(p *proof) bool {
 	d.forked[h] = p
 	d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
 	d.parked.dropAhead(p.author)
+	d.parked.advanced(p.author)
 	d.digestValid = false
 	d.r.stats.Forks.Add(1)
 	if p.author == d.self {
@@ -138,7 +140,7 @@ func (d *Dataset) convict(p *proof) {
 	if news {
 		// Who does not get it now gets it when versions are compared.
 		d.r.eachSession(func(s *session) { s.offer(frame(frameProof, d.id[:], p.raw)) })
-		d.applyReady() // what waited for entries that will never come
+		d.applyReady(context.Background()) // what waited for entries that will never come
 	}
 }
 

@@ -101,11 +101,7 @@ func (s *session) enqueue(ctx context.Context, f arrived) error {
 	s.in.bytes.Add(size)
 	if f.kind == frameEntry {
 		f.verdict = make(chan checked, 1)
-		s.in.checks.Go(func() {
-			s.r.checking <- struct{}{}
-			defer func() { <-s.r.checking }()
-			f.verdict <- s.check(f.payload)
-		})
+		s.in.checks.Go(func() { f.verdict <- s.check(f.payload) })
 	}
 	select {
 	case s.in.frames <- f:
@@ -136,23 +132,24 @@ func (s *session) check(p []byte) (c checked) {
 	if c.err = s.r.admit(d.id, c.e); c.err != nil {
 		return c
 	}
-	if d.knows(c.e) { // gossip was faster: no need to verify it again
+	// Gossip was faster, and it need not be verified again; or it does not stand, and
+	// may when those before it are learned.
+	if d.knows(c.e) || !s.r.mayStand(c.e) {
 		c.header = header
 		return c
 	}
-	if c.err = c.e.verify(header); c.err == nil {
-		c.err = c.e.decodeBody(s.r.keys)
-	}
+	c.err = s.r.check(c.e, header)
 	return c
 }
 
 // handleAll handles frames in their order, to the last that came.
 func (s *session) handleAll(ctx context.Context) error {
-	defer s.in.checks.Wait()
+	defer s.shedRest()
 	for f := range s.in.frames {
 		var err error
 		if f.verdict != nil {
-			err = s.onEntry(ctx, <-f.verdict)
+			c := <-f.verdict
+			err = s.onEntry(ctx, c)
 		} else {
 			err = s.handle(ctx, f.kind, f.payload)
 		}
@@ -163,6 +160,26 @@ func (s *session) handleAll(ctx context.Context) error {
 		signal(s.in.room)
 	}
 	return s.in.end
+}
+
+// shedRest lets go of entries that nobody handles any more.
+func (s *session) shedRest() {
+	s.in.checks.Wait()
+	for {
+		select {
+		case f, ok := <-s.in.frames:
+			if !ok {
+				return
+			}
+			if f.verdict != nil {
+				if c := <-f.verdict; c.e != nil {
+					c.e.shed()
+				}
+			}
+		default:
+			return
+		}
+	}
 }
 
 type countingReader struct {

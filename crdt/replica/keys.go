@@ -89,6 +89,13 @@ func (h *Header) place() []byte {
 // it joined.
 var ErrNoKey = errors.New("replica: this node has no key to the network's data: it needs a connection to an administrator, or may only relay")
 
+// errPlainBody marks an entry of a closed network whose body is not encrypted: no
+// member makes one.
+var errPlainBody = fmt.Errorf("%w: a body that is not encrypted", ErrMalformed)
+
+// errSealedBody marks an entry of an open network whose body is encrypted.
+var errSealedBody = fmt.Errorf("%w: a body that is encrypted, in an open network", ErrMalformed)
+
 // errUnreadable marks a body that its key does not open. Those without the key
 // cannot know, so whoever passes it on is not to blame.
 var errUnreadable = errors.New("the body is not under the key that it names")
@@ -116,7 +123,3 @@ func (e *Entry) openBody(keys Keyring) (body []byte, locked bool, err error) {
 	}
 	return body, false, err
 }
-
-// locked reports whether the entry's ops are out of reach: nobody has opened its
-// body yet, or nobody here can.
-func (e *Entry) locked() bool { return e.groups == nil }

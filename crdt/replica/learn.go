@@ -74,15 +74,16 @@ const (
 // a signature is verified once.
 func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
 	r.stats.GossipIn.Add(uint64(len(message)))
-	e, err := parseGossip(message)
+	e, header, err := splitGossip(message)
 	if err == nil {
 		err = r.admit(dataset, e)
 	}
-	if err == nil && !e.headOnly {
-		err = e.decodeBody(r.keys)
-	}
 	if err == nil && !r.mayStand(e) {
 		err = errForeign
+	}
+	if err == nil {
+		err = r.check(e, header)
+		e.shed() // nobody knows for how long it waits now
 	}
 	switch {
 	case errors.Is(err, errForeign):
@@ -96,35 +97,27 @@ func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
 	return Accept, e
 }
 
-// admit refuses entries of other networks and datasets.
-func (r *Replica) admit(dataset DatasetID, e *Entry) error {
-	if e.Network != r.network || e.Dataset != dataset {
-		return errForeign
-	}
-	return nil
-}
-
 // learn is the one door for entries of others. It answers what was news.
 func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 	if d.knows(e) {
+		e.shed()
 		return LearnedNothing, nil
 	}
-	if !e.headOnly {
-		if err := e.decodeBody(d.r.keys); err != nil {
-			return LearnedNothing, err
-		}
-	}
-	if err := d.r.queue.admit(ctx); err != nil {
+	if err := d.r.queue.admitRemote(ctx); err != nil {
+		e.shed()
 		return LearnedNothing, err
 	}
 	got, misfit := d.accept(e)
+	if got != LearnedNews {
+		e.shed()
+	}
 	if misfit != nil {
 		d.accuse(misfit)
 	}
 	if got == LearnedNews {
 		d.r.observe(e.Time)
 		d.fulfil(ctx, e.Author)
-		d.applyReady()
+		d.applyReady(ctx)
 	}
 	return got, nil
 }
@@ -196,79 +189,97 @@ func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 		d.logs[e.Author] = l
 		d.learned = append(d.learned, next)
 		d.touched[e.Author] = struct{}{}
-		d.parked.push(next)
+		d.parked.push(next, d.r.lacksKey(next))
 		d.vouch(next.Deps)
-		d.r.queue.push(len(next.raw), len(next.raw))
+		d.r.queue.pushRemote(len(next.raw), len(next.raw))
 		d.r.stats.EntriesRemote.Add(1)
 		got = LearnedNews
 	}
 	return got, nil
 }
 
-// applyReady applies every entry of the log whose deps are met. It does not
-// end with the stream that brought them: nobody would come back for the rest.
-func (d *Dataset) applyReady() {
-	for !d.r.queue.isClosed() {
-		e, err := d.nextReady()
-		if err == nil && e == nil {
+// applyReady applies every entry of the log whose deps are met, as fast as the
+// disk takes them. It ends early with ctx: the next commit, or the next entry, goes
+// on.
+func (d *Dataset) applyReady(ctx context.Context) {
+	for {
+		if err := d.r.queue.admitRemote(ctx); err != nil {
 			return
 		}
-		if err == nil {
-			err = d.apply(e)
-		}
-		if err != nil {
-			d.r.log.Error("cannot apply an entry", "dataset", d.name, "err", err)
+		if more := d.applyNext(); !more {
 			return
 		}
 	}
 }
 
-// applySpilled goes on with logs that are read back from disk, after a commit
-// put more of them there.
-func (d *Dataset) applySpilled() {
-	d.mu.Lock()
-	spilled := false
-	for _, w := range d.parked.waiting {
-		spilled = spilled || w.spilled && len(w.entries) == 0 && !w.locked
-	}
-	d.mu.Unlock()
-	if spilled {
-		d.applyReady()
+// applyMore is applyReady for the committer, which must not wait for itself.
+func (d *Dataset) applyMore() {
+	for d.r.queue.hasRoom() && d.applyNext() {
 	}
 }
 
-// nextReady finds an entry to apply.
+// applyNext applies one entry, if one can be.
+func (d *Dataset) applyNext() (more bool) {
+	e, err := d.nextReady()
+	if err == nil && e != nil {
+		err = d.apply(e)
+		d.mu.Lock()
+		d.parked.settle(e.Author)
+		d.mu.Unlock()
+	}
+	if err != nil {
+		d.r.log.Error("cannot apply an entry", "dataset", d.name, "err", err)
+	}
+	return err == nil && e != nil
+}
+
+// nextReady finds an entry to apply, and decodes it. Nobody else is given another
+// of that author before it is settled.
 func (d *Dataset) nextReady() (*Entry, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for a, w := range d.parked.waiting {
-		if w.locked {
-			continue
+	for {
+		d.mu.Lock()
+		a, e, ok := d.parked.take(d.applied, d.met)
+		from, have := d.applied[a]+1, d.logs[a].have
+		d.mu.Unlock()
+		if !ok {
+			return nil, nil
 		}
-		if len(w.entries) == 0 {
-			if err := d.refill(a, w); err != nil {
-				return nil, err
-			}
-			if len(w.entries) == 0 {
-				continue
-			}
+		var err error
+		if e != nil {
+			err = d.r.decode(e)
+		} else {
+			err = d.refill(a, from, have)
 		}
-		if e := w.entries[0]; d.ready(e) {
+		switch {
+		case err == nil && e != nil && e.groups == nil: // the key was taken away
+			d.mu.Lock()
+			d.parked.lock(a)
+			d.mu.Unlock()
+		case err == nil && e != nil:
 			return e, nil
+		case err != nil:
+			d.mu.Lock()
+			if w := d.parked.waiting[a]; w != nil {
+				w.taken = false
+			}
+			d.mu.Unlock()
+			return nil, err
 		}
 	}
-	return nil, nil
+}
+
+// met reports whether the objects contain an op that an entry depends on. Of an
+// author that forked nobody can say what that is. d.mu is held.
+func (d *Dataset) met(dep crdt.Dot) bool {
+	return d.applied[dep.Author] >= dep.Seq || d.isForked(dep.Author)
 }
 
 func (d *Dataset) ready(e *Entry) bool {
-	return d.applied[e.Author]+1 == e.First && d.met(e.Deps)
-}
-
-// met reports whether the objects contain what an entry depends on. Of an author
-// that forked nobody can say what that is.
-func (d *Dataset) met(deps crdt.Version) bool {
-	for a, seq := range deps {
-		if d.applied[a] < seq && !d.isForked(a) {
+	if d.applied[e.Author]+1 != e.First {
+		return false
+	}
+	for a, seq := range e.Deps {
+		if !d.met(crdt.Dot{Author: a, Seq: seq}) {
 			return false
 		}
 	}
@@ -278,33 +289,49 @@ func (d *Dataset) met(deps crdt.Version) bool {
 // refillBytes is how much of a spilled log is read back at a time.
 const refillBytes = 1 << 20
 
-// refill reads an author's next waiting entries from disk.
-func (d *Dataset) refill(a crdt.Author, w *waiting) error {
+// refill reads an author's next waiting entries from disk: from its applied ops to
+// its last. Rows behind that lie behind a hole.
+func (d *Dataset) refill(a crdt.Author, from, have uint64) error {
 	id := a.Bytes()
-	from, have := d.applied[a]+1, d.logs[a].have // rows behind have lie behind a hole
-	size := 0
+	var entries []*Entry
+	size, locked := 0, false
 	var bad error
 	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], from), datastore.EntryKey(d.id, id[:], have+1),
 		func(_, v []byte) bool {
 			e, _, err := splitEntry(append([]byte(nil), v...), false)
-			if err == nil {
-				err = e.decodeBody(d.r.keys)
-			}
 			if err != nil {
 				bad = fmt.Errorf("entry of %s: %w: %w", a, err, datastore.ErrDamaged)
 				return false
 			}
-			if e.locked() {
-				w.locked = len(w.entries) == 0
+			if d.r.lacksKey(e) {
+				locked = true
 				return false
 			}
-			w.entries = append(w.entries, e)
-			size += len(v)
-			d.parked.bytes += len(v)
+			entries = append(entries, e)
+			size += e.footprint()
 			return size < refillBytes
 		})
-	if n := len(w.entries); n > 0 {
-		w.spilled = w.entries[n-1].Last() < have
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.parked.waiting[a]
+	if w == nil {
+		return errors.Join(err, bad)
+	}
+	w.taken = false
+	if len(w.entries) > 0 || d.applied[a]+1 != from {
+		d.parked.ready[a] = struct{}{}
+		return errors.Join(err, bad)
+	}
+	for _, e := range entries {
+		d.parked.bytes += e.footprint()
+	}
+	w.entries, w.looked, w.unmet = entries, false, nil
+	switch n := len(entries); {
+	case n > 0:
+		w.spilled = entries[n-1].Last() < d.logs[a].have
+		d.parked.ready[a] = struct{}{}
+	case locked:
+		w.locked = true
 	}
 	return errors.Join(err, bad)
 }
@@ -359,6 +386,8 @@ func (d *Dataset) applyTo(objects []*object, e *Entry) {
 		d.unacked = d.unacked || !e.isControl()
 	}
 	d.parked.pop(e.Author, e.Last() < d.logs[e.Author].have)
-	d.r.queue.push(0, 0)
+	d.parked.advanced(e.Author)
+	d.r.queue.pushRemote(e.work(), 0)
 	d.r.stats.OpsRemote.Add(e.Count)
+	e.shed()
 }

@@ -82,9 +82,10 @@ func (r *Replica) publish(d *Dataset, e *Entry) {
 	r.stats.GossipOut.Add(uint64(len(message)))
 }
 
-func parseGossip(message []byte) (*Entry, error) {
+// splitGossip reads a message, but for the signature: that is over header.
+func splitGossip(message []byte) (e *Entry, header []byte, err error) {
 	if len(message) == 0 || message[0] > gossipHeader {
-		return nil, fmt.Errorf("%w: unknown kind of gossip", ErrMalformed)
+		return nil, nil, fmt.Errorf("%w: unknown kind of gossip", ErrMalformed)
 	}
-	return parseEntry(message[1:], message[0] == gossipHeader)
+	return splitEntry(message[1:], message[0] == gossipHeader)
 }

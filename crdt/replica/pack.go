@@ -1,11 +1,21 @@
 package replica
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
+
+// Bodies, and the rows of a state, travel packed:
+//
+//	packed := codec 0: plain
+//	          codec 1: uvarint len(plain) ‖ zstd frames, padded
+//
+// What packs better than one byte for maxExpansion is padded up to that, with a
+// skippable frame of zeros: so what unpacking takes is bounded by what was sent.
+const maxExpansion = 16
 
 // Bodies below minPack bytes are not worth a zstd frame.
 const minPack = 200
@@ -33,7 +43,7 @@ func newPacker(level zstd.EncoderLevel) *zstd.Encoder {
 }
 
 var unpacker = sync.OnceValue(func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true),
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true),
 		zstd.WithDecoderMaxMemory(MaxEntry), zstd.WithDecoderMaxWindow(MaxEntry))
 	if err != nil {
 		panic(err)
@@ -47,24 +57,57 @@ func pack(body []byte, cut int) (codec byte, packed []byte) {
 	if len(body) < minPack {
 		return codecPlain, body
 	}
-	var z []byte
+	z := binary.AppendUvarint(nil, uint64(len(body)))
 	if cut < len(body) {
-		z = packers().text.EncodeAll(body[cut:], packers().text.EncodeAll(body[:cut], nil))
+		z = packers().text.EncodeAll(body[cut:], packers().text.EncodeAll(body[:cut], z))
 	} else {
-		z = packers().any.EncodeAll(body, nil)
+		z = packers().any.EncodeAll(body, z)
 	}
+	z = pad(z, (len(body)+maxExpansion-1)/maxExpansion)
 	if len(z) < len(body) {
 		return codecZstd, z
 	}
 	return codecPlain, body
 }
 
-func unpack(codec byte, body []byte) ([]byte, error) {
+// skippable begins a frame that zstd passes over: magic 4 ‖ length 4, both little-endian.
+const skippable = 0x184d2a50
+
+// pad makes z at least n bytes long.
+func pad(z []byte, n int) []byte {
+	if len(z) >= n {
+		return z
+	}
+	zeros := max(n-len(z)-8, 0)
+	z = binary.LittleEndian.AppendUint32(z, skippable)
+	z = binary.LittleEndian.AppendUint32(z, uint32(zeros))
+	return append(z, make([]byte, zeros)...)
+}
+
+// unpackedLen is how long a packed body says it is; an error if that is more than
+// its bytes may become.
+func unpackedLen(codec byte, packed []byte) (n, header int, err error) {
 	switch codec {
 	case codecPlain:
-		return body, nil
+		return len(packed), 0, nil
 	case codecZstd:
-		return unpacker().DecodeAll(body, nil)
+		n, w := binary.Uvarint(packed)
+		if w <= 0 || n > MaxEntry || n > maxExpansion*uint64(len(packed)) {
+			return 0, 0, fmt.Errorf("%d bytes that become %d: at most %d times as many, and %d", len(packed), n, maxExpansion, MaxEntry)
+		}
+		return int(n), w, nil
 	}
-	return nil, fmt.Errorf("unknown codec %d", codec)
+	return 0, 0, fmt.Errorf("unknown codec %d", codec)
+}
+
+func unpack(codec byte, packed []byte) ([]byte, error) {
+	n, header, err := unpackedLen(codec, packed)
+	if err != nil || codec == codecPlain {
+		return packed, err
+	}
+	plain, err := unpacker().DecodeAll(packed[header:], make([]byte, 0, n))
+	if err == nil && len(plain) != n {
+		err = fmt.Errorf("%d bytes, said to be %d", len(plain), n)
+	}
+	return plain, err
 }

@@ -80,7 +80,7 @@ func (d *Dataset) cut(b *datastore.Batch) *part {
 // maxSealOps and maxSealBytes split what was gathered into entries well below
 // MaxEntry.
 const (
-	maxSealOps   = 1 << 16
+	maxSealOps   = crdt.MaxOps
 	maxSealBytes = 256 << 10
 )
 
@@ -88,9 +88,10 @@ const (
 // moves our own log's head.
 func (p *part) seal(r *Replica) error {
 	for ops := p.ops; len(ops) > 0; {
-		n, size := 0, 0
-		for n < len(ops) && n < maxSealOps && (n == 0 || size+ops[n].size <= maxSealBytes) {
+		n, size, width := 0, 0, uint64(0)
+		for n < len(ops) && n < maxSealOps && (n == 0 || size+ops[n].size <= maxSealBytes && width+ops[n].op.Width() <= crdt.MaxWidth) {
 			size += ops[n].size
+			width += ops[n].op.Width()
 			n++
 		}
 		e, err := p.sealOps(r, ops[:n])
@@ -182,6 +183,7 @@ func (p *part) committed() {
 			d.young.add(now, a, had)
 		}
 		d.durable[a] = l
+		d.parked.durable(a)
 		if a == p.self {
 			log := d.logs[a] // its cut may have moved since
 			log.have, log.head = l.have, l.head

@@ -14,6 +14,10 @@ const (
 	// above it writers wait, and after QueueWait they get ErrBusy.
 	MaxPending = 8 << 20
 	QueueWait  = 5 * time.Second
+
+	// maxRemote is how much work of others may wait for a commit (see
+	// Entry.work): what a commit gathers holds up local writes meanwhile.
+	maxRemote = 2 << 20
 )
 
 // Errors that writers tell apart. In both cases nothing was changed.
@@ -33,6 +37,7 @@ type queue struct {
 	issued  uint64
 	durable uint64
 	bytes   int           // of memory that issued, not yet durable changes take
+	remote  int           // work of others among them
 	gather  int           // bytes of entries since the last cut
 	waiting int           // callers of sync
 	failure error         // why commits do not succeed at present
@@ -72,6 +77,31 @@ func (q *queue) admit(ctx context.Context) error {
 	return q.refusal()
 }
 
+// admitRemote waits until there is room for more work of others.
+func (q *queue) admitRemote(ctx context.Context) error {
+	q.mu.Lock()
+	for q.remote >= maxRemote && q.failure == nil && !q.closed {
+		moved := q.moved
+		q.mu.Unlock()
+		signal(q.full)
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		q.mu.Lock()
+	}
+	defer q.mu.Unlock()
+	return q.refusal()
+}
+
+// hasRoom reports whether admitRemote would not wait.
+func (q *queue) hasRoom() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.remote < maxRemote && q.refusal() == nil
+}
+
 // refusal is why no write is taken, room aside. q.mu is held.
 func (q *queue) refusal() error {
 	switch {
@@ -85,10 +115,16 @@ func (q *queue) refusal() error {
 
 // push accounts for a change that takes n bytes of memory and adds size to the
 // entries of the next commit. The caller shares Replica.cut.
-func (q *queue) push(n, size int) {
+func (q *queue) push(n, size int) { q.account(n, size, 0) }
+
+// pushRemote is push for what others sent.
+func (q *queue) pushRemote(work, size int) { q.account(0, size, work) }
+
+func (q *queue) account(n, size, remote int) {
 	q.mu.Lock()
 	q.issued++
 	q.bytes += n
+	q.remote += remote
 	q.gather += size
 	full := q.gather >= fullWindow || q.waiting > 0
 	q.mu.Unlock()
@@ -100,8 +136,8 @@ func (q *queue) push(n, size int) {
 
 // taken is what a commit is about to make durable.
 type taken struct {
-	ticket uint64
-	bytes  int
+	ticket        uint64
+	bytes, remote int
 }
 
 // take is called with Replica.cut held whole.
@@ -109,7 +145,7 @@ func (q *queue) take() taken {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.gather = 0
-	return taken{q.issued, q.bytes}
+	return taken{q.issued, q.bytes, q.remote}
 }
 
 func (q *queue) done(t taken) {
@@ -117,6 +153,7 @@ func (q *queue) done(t taken) {
 	defer q.mu.Unlock()
 	q.durable = t.ticket
 	q.bytes -= t.bytes
+	q.remote -= t.remote
 	q.failure = nil
 	q.broadcast()
 }

@@ -42,7 +42,7 @@ func (r *Replica) Reauthorize(ctx context.Context) error {
 		if err := r.exclusively(ctx, d.reauthorize); err != nil {
 			errs = append(errs, fmt.Errorf("replica: dataset %q: %w", d.name, err))
 		}
-		d.applyReady()
+		d.applyReady(ctx)
 	}
 	r.eachSession(func(s *session) { s.moved() })
 	return errors.Join(errs...)

@@ -114,6 +114,7 @@ func (d *Dataset) beginLogs(ctx context.Context, list []logStart) error {
 	for a, l := range begun {
 		d.parked.forget(a)
 		d.restore(a, l)
+		d.parked.advanced(a)
 	}
 	d.digestValid = false
 	return nil
