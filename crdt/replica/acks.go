@@ -2,6 +2,7 @@ package replica
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -57,40 +58,23 @@ func readLogs(r datastore.Reader, id DatasetID) (map[crdt.Author]logState, error
 	return logs, err
 }
 
-// readAcks returns what every author of logs has signed, over all its entries
-// that are applied, and which of the rows in r are behind that.
-func readAcks(r datastore.Reader, id DatasetID, logs map[crdt.Author]logState) (acks map[crdt.Author]*ack, stale []crdt.Author, err error) {
-	acks = make(map[crdt.Author]*ack, len(logs))
-	prefix := datastore.AckKey(id, nil)
-	var bad error
-	err = datastore.ScanPrefix(r, prefix, func(k, v []byte) bool {
-		var a crdt.Author
-		if a, bad = crdt.AuthorFromBytes(k[len(prefix):]); bad == nil {
-			acks[a], bad = decodeAck(v)
-		}
-		return bad == nil
-	})
-	if err == nil && bad != nil {
-		err = fmt.Errorf("%w: %w", bad, datastore.ErrDamaged)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	for author, l := range logs {
-		a := acks[author]
-		if a == nil {
-			a = &ack{applied: make(crdt.Version)}
-			acks[author] = a
-		}
-		if a.upto >= l.applied {
-			continue
-		}
-		stale = append(stale, author)
-		if err := a.follow(r, id, author, l.applied); err != nil {
-			return nil, nil, err
+// readAck returns what an author has signed over all its entries that are applied,
+// and whether its row in r is behind that.
+func readAck(r datastore.Reader, id DatasetID, author crdt.Author, l logState) (a *ack, stale bool, err error) {
+	key := author.Bytes()
+	row, err := r.Get(datastore.AckKey(id, key[:]))
+	switch {
+	case errors.Is(err, datastore.ErrNotFound):
+		a, err = &ack{applied: make(crdt.Version)}, nil
+	case err == nil:
+		if a, err = decodeAck(row); err != nil {
+			err = fmt.Errorf("%w: %w", err, datastore.ErrDamaged)
 		}
 	}
-	return acks, stale, nil
+	if err != nil || a.upto >= l.applied {
+		return a, false, err
+	}
+	return a, true, a.follow(r, id, author, l.applied)
 }
 
 // follow notes the author's entries behind upto, up to seq last.
@@ -111,28 +95,33 @@ func (a *ack) follow(r datastore.Reader, id DatasetID, author crdt.Author, last 
 	return err
 }
 
-// stable is what every author of acks has applied: the greatest lower bound of
-// what they signed. Whoever it does not count is out.
-func stable(acks map[crdt.Author]*ack, counts func(crdt.Author) bool) crdt.Version {
-	var low crdt.Version
-	for author, a := range acks {
-		if !counts(author) {
-			continue
+// stability finds what every author has applied: the greatest lower bound of what
+// they signed. Each ack is added once and not kept; what one lacks is dropped at
+// once, so that all of them together cost what they are long.
+type stability struct {
+	low   crdt.Version
+	begun bool
+}
+
+func (s *stability) add(author crdt.Author, a *ack) {
+	if !s.begun {
+		s.begun, s.low = true, maps.Clone(a.applied)
+		if s.low == nil {
+			s.low = make(crdt.Version)
 		}
-		if low == nil {
-			low = maps.Clone(a.applied)
-			low[author] = a.upto
-			continue
+		s.low[author] = a.upto
+		return
+	}
+	for x, seq := range s.low {
+		has := a.applied[x]
+		if x == author {
+			has = a.upto
 		}
-		for x, seq := range low {
-			has := a.applied[x]
-			if x == author {
-				has = a.upto
-			}
-			if has < seq {
-				low[x] = has
-			}
+		switch {
+		case has == 0:
+			delete(s.low, x)
+		case has < seq:
+			s.low[x] = has
 		}
 	}
-	return low
 }

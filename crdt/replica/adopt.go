@@ -52,19 +52,25 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 			return err
 		}
 	}
-	acks, _, err := readAcks(d.r.store, d.id, d.durable)
-	if err != nil {
-		return err
-	}
 	for a, k := range j.state.acks {
+		if a == self {
+			continue // nobody else says what we applied
+		}
+		have, _, err := readAck(d.r.store, d.id, a, d.durable[a])
+		if err != nil {
+			return err
+		}
 		// An ack beyond the log that replaces one would spoil every state that is
 		// made from here.
-		if have := acks[a]; have == nil || have.upto < k.upto || given[a] {
+		if have.upto < k.upto || given[a] {
 			id := a.Bytes()
 			b.Put(datastore.AckKey(d.id, id[:]), k.append(nil))
 		}
 	}
 	d.mu.Lock()
+	for a := range logs {
+		d.hashes[hashAuthor(a)] = a // facts are about those that are known
+	}
 	for _, f := range j.state.facts {
 		if err := d.learnFact(f.key, f.value); err != nil {
 			d.r.log.Warn("left out a fact of a state that makes no sense", "dataset", d.name, "err", err)

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -108,31 +110,50 @@ func (d *Dataset) obey(by crdt.Author, c control) {
 	switch h := hashAuthor(by); c.kind {
 	case controlAck:
 		d.mergeDead(h, c.dead)
-		d.extra = append(d.extra, row{datastore.FactKey(d.id, factDead, h[:]), d.dead[h].append(nil)})
 	case controlRetire:
-		if !d.retired[c.who] {
+		if _, known := d.hashes[c.who]; known && !d.retired[c.who] {
 			d.retired[c.who] = true
 			d.extra = append(d.extra, row{datastore.FactKey(d.id, factRetired, c.who[:]), []byte{}})
 		}
 	}
 }
 
+// maxDead is how many seqs the acks of all authors may say in all, in memory. What
+// is beyond is not noted: nothing is dropped then that waits for it.
+const maxDead = 1 << 18
+
+// mergeDead notes an ack, of authors that are known here: those that an honest
+// author names are. A row is written for each seq that moved.
 func (d *Dataset) mergeDead(h authorHash, more summary) {
+	for x, seq := range more {
+		if _, known := d.hashes[x]; known && seq > d.dead[h][x] && d.noteDead(h, x, seq) {
+			d.extra = append(d.extra, row{datastore.FactKey(d.id, factDead, append(h[:], x[:]...)), binary.AppendUvarint(nil, seq)})
+		}
+	}
+}
+
+func (d *Dataset) noteDead(h, x authorHash, seq uint64) bool {
 	dead := d.dead[h]
 	if dead == nil {
-		dead = make(summary, len(more))
+		dead = make(summary)
 		d.dead[h] = dead
 	}
-	for x, seq := range more {
-		dead[x] = max(dead[x], seq)
+	if _, old := dead[x]; !old {
+		if d.deadSize >= maxDead {
+			return false
+		}
+		d.deadSize++
 	}
+	dead[x] = max(dead[x], seq)
+	return true
 }
 
 // Facts about authors, by their hash, that outlive the log:
 //
 //	x‖dataset 16‖kind 1‖author hash 16 → value
+//	x‖dataset 16‖d‖author hash 16‖author hash 16 → uvarint seq
 const (
-	factDead    = 'd' // summary: its acks, together
+	factDead    = 'd' // the first has said, in acks, that of the second seq is dead
 	factForked  = 'f' // fork proof
 	factRetired = 'r' // nothing
 )
@@ -151,19 +172,26 @@ func (d *Dataset) loadFacts() error {
 	return err
 }
 
+var errNobody = errors.New("a fact about an author that is not known")
+
 // learnFact takes a fact's row, of our disk or of another replica's state.
 func (d *Dataset) learnFact(key, value []byte) error {
-	if len(key) != 1+authorHashSize {
+	if len(key) != 1+authorHashSize && (len(key) != 1+2*authorHashSize || key[0] != factDead) {
 		return fmt.Errorf("%w: fact of %d bytes", ErrMalformed, len(key))
 	}
 	h := authorHash(key[1:])
 	switch r := (reader{b: value}); key[0] {
 	case factDead:
-		dead := r.summary(MaxDeps)
+		seq := r.uvarint()
 		if err := r.end(); err != nil {
 			return err
 		}
-		d.mergeDead(h, dead)
+		if len(key) != 1+2*authorHashSize {
+			return fmt.Errorf("%w: fact of %d bytes", ErrMalformed, len(key))
+		}
+		if x := authorHash(key[1+authorHashSize:]); d.hashes[x] != (crdt.Author{}) {
+			d.noteDead(h, x, seq)
+		}
 	case factForked:
 		p, err := decodeProof(value)
 		if err == nil && (hashAuthor(p.author) != h || p.dataset != d.id || p.network != d.r.network) {
@@ -174,6 +202,9 @@ func (d *Dataset) learnFact(key, value []byte) error {
 		}
 		d.forked[h] = p
 	case factRetired:
+		if d.hashes[h] == (crdt.Author{}) {
+			return errNobody
+		}
 		d.retired[h] = true
 	}
 	return nil

@@ -40,9 +40,10 @@ type Dataset struct {
 	news    map[crdt.Author]struct{} // whose applied moved since our last entry
 
 	// Facts about authors, by hash (control.go, fork.go).
-	dead    map[authorHash]summary
-	forked  map[authorHash]*proof
-	retired map[authorHash]bool
+	dead     map[authorHash]summary
+	deadSize int // seqs in dead
+	forked   map[authorHash]*proof
+	retired  map[authorHash]bool
 
 	// What deps of accepted entries cover; see standing.go. Unused if everybody
 	// may write.

@@ -82,7 +82,7 @@ type Replica struct {
 	queue     queue
 	kv        kv
 	inline    inlineBudget
-	held      held // decoded bodies
+	held      held        // decoded bodies
 	hurt      atomic.Bool // a write beside the log failed: the store is to be reopened
 	rotate    atomic.Bool // a new replica id is due at the next commit
 	gaps      chan gap

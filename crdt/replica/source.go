@@ -21,13 +21,14 @@ type stateSource struct {
 	last     []byte // key of the last row made
 }
 
-// statePart is a table of the state: rows of the view under a prefix, or given
-// ones.
+// statePart is a table of the state: rows of the view under a prefix, or one of
+// each author, made when its turn comes.
 type statePart struct {
-	table  byte
-	prefix []byte
-	given  []stateRow
-	next   []byte // where to go on under prefix; nil at first
+	table   byte
+	prefix  []byte
+	next    []byte // where to go on under prefix; nil at first
+	authors []crdt.Author
+	row     func(crdt.Author) ([]byte, error) // of an author; nil: rows under prefix
 }
 
 // newState pins the dataset as it is on disk now. modules are included in a
@@ -55,15 +56,11 @@ func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
 	if err != nil {
 		return nil, err
 	}
-	acks, _, err := readAcks(view, d.id, logs)
-	if err != nil {
-		return nil, err
-	}
 	m := manifest{
 		network: d.r.network, dataset: d.id, name: d.name, author: d.r.Author(), time: d.r.stamp(),
 		epoch: d.epoch(), logs: make(map[crdt.Author]logHead, len(logs)),
 	}
-	var ackRows []stateRow
+	var authors []crdt.Author
 	for _, a := range slices.SortedFunc(maps.Keys(logs), crdt.Author.Compare) {
 		l := logs[a]
 		if l.applied == 0 {
@@ -74,11 +71,17 @@ func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
 			return nil, err
 		}
 		m.logs[a] = logHead{have: l.applied, head: head}
-		ackRows = append(ackRows, stateRow{a.Append(nil), acks[a].append(nil)})
+		authors = append(authors, a)
 	}
 	s := &stateSource{view: view, manifest: m.encode(), key: d.r.key}
 	s.hash = newStateHash(s.manifest)
-	s.parts = []statePart{{table: stateAcks, given: ackRows}}
+	s.parts = []statePart{{table: stateAcks, authors: authors, row: func(a crdt.Author) ([]byte, error) {
+		k, _, err := readAck(view, d.id, a, logs[a])
+		if err != nil {
+			return nil, err
+		}
+		return k.append(nil), nil
+	}}}
 	if modules {
 		s.parts = append(s.parts, statePart{table: stateModules, prefix: datastore.ModulesPrefix()})
 	}
@@ -125,12 +128,15 @@ func (s *stateSource) chunk() ([]byte, error) {
 	}
 	for len(s.parts) > 0 && len(rows) < stateChunk {
 		p := &s.parts[0]
-		if p.prefix == nil {
-			i := 0
-			for i < len(p.given) && add(p.table, p.given[i].key, p.given[i].value) {
-				i++
+		if p.row != nil {
+			for more := true; more && len(p.authors) > 0; p.authors = p.authors[1:] {
+				value, err := p.row(p.authors[0])
+				if err != nil {
+					return nil, err
+				}
+				more = add(p.table, p.authors[0].Append(nil), value)
 			}
-			if p.given = p.given[min(i+1, len(p.given)):]; len(p.given) == 0 {
+			if len(p.authors) == 0 {
 				s.parts = s.parts[1:]
 			}
 			continue

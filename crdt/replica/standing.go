@@ -203,10 +203,6 @@ func (d *Dataset) loadVouched() error {
 	if !barred { // nobody needs a voucher, and to read the logs would take its time
 		return nil
 	}
-	acks, _, err := readAcks(d.r.store, d.id, logs)
-	if err != nil {
-		return err
-	}
 	vouched := make(crdt.Version)
 	counted := make(map[crdt.Author]uint64) // up to where deps are in vouched
 	for more := true; more; {
@@ -216,12 +212,14 @@ func (d *Dataset) loadVouched() error {
 			if upto <= counted[a] {
 				continue
 			}
-			deps := acks[a]
+			deps, err := &ack{upto: l.cut, applied: make(crdt.Version)}, error(nil)
 			if upto < l.have {
-				deps = &ack{upto: l.cut, applied: make(crdt.Version)}
-				if err := deps.follow(d.r.store, d.id, a, upto); err != nil {
-					return err
-				}
+				err = deps.follow(d.r.store, d.id, a, upto)
+			} else {
+				deps, _, err = readAck(d.r.store, d.id, a, l)
+			}
+			if err != nil {
+				return err
 			}
 			vouched.Merge(deps.applied)
 			counted[a], more = upto, true

@@ -176,14 +176,12 @@ func (d *Dataset) upkeep(ctx context.Context) error {
 	if !moved {
 		return nil
 	}
-	acks, stale, err := readAcks(d.r.store, d.id, logs)
+	counts := d.waitedFor(logs)
+	low, err := d.readStable(ctx, logs, counts)
 	if err != nil {
 		return err
 	}
-	if err := d.saveAcks(acks, stale); err != nil {
-		return err
-	}
-	claim := d.advance(acks, logs)
+	claim := d.advance(low, counts)
 	if err := d.acknowledge(claim); err != nil {
 		return err
 	}
@@ -254,40 +252,72 @@ func (d *Dataset) saveCare() {
 	d.r.queue.push(0, 0)
 }
 
-func (d *Dataset) saveAcks(acks map[crdt.Author]*ack, stale []crdt.Author) error {
-	if len(stale) == 0 {
-		return nil
+// waitedFor are the authors, besides ours, whose acks are waited for.
+func (d *Dataset) waitedFor(logs map[crdt.Author]logState) map[crdt.Author]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	counts := make(map[crdt.Author]bool, len(logs))
+	for a, l := range logs {
+		if a != d.self && l.have > 0 && !d.retired[hashAuthor(a)] && !d.isForked(a) && !d.isBarred(a) {
+			counts[a] = true
+		}
 	}
-	var b datastore.Batch
-	for _, a := range stale {
-		id := a.Bytes()
-		b.Put(datastore.AckKey(d.id, id[:]), acks[a].append(nil))
-	}
-	return d.r.beside(d.r.store.Write(&b))
+	return counts
 }
 
-// advance finds out what is stable now. It returns what this replica may claim
-// to be dead, if that is news.
-func (d *Dataset) advance(acks map[crdt.Author]*ack, logs map[crdt.Author]logState) (claim summary) {
+// readStable brings the ack rows up to date and returns what all of counts, and we,
+// have applied. The rows are read one after another, without a lock.
+func (d *Dataset) readStable(ctx context.Context, logs map[crdt.Author]logState, counts map[crdt.Author]bool) (crdt.Version, error) {
+	self := d.r.Author()
+	us := &ack{applied: make(crdt.Version, len(logs)), upto: logs[self].have}
+	for a, l := range logs {
+		us.applied[a] = l.applied
+	}
+	var low stability
+	low.add(self, us)
+	var b datastore.Batch
+	flush := func(most int) error {
+		if b.Size() <= most || b.Len() == 0 {
+			return nil
+		}
+		err := d.r.beside(d.r.store.Write(&b))
+		b.Reset()
+		return err
+	}
+	for a, l := range logs {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		k, stale, err := readAck(d.r.store, d.id, a, l)
+		if err != nil {
+			return nil, err
+		}
+		if counts[a] {
+			low.add(a, k)
+		}
+		if stale {
+			id := a.Bytes()
+			b.Put(datastore.AckKey(d.id, id[:]), k.append(nil))
+		}
+		if err := flush(joinBatch); err != nil {
+			return nil, err
+		}
+	}
+	return low.low, flush(0)
+}
+
+// advance goes by what is stable now. It returns what this replica may claim to be
+// dead, if that is news.
+func (d *Dataset) advance(low crdt.Version, counts map[crdt.Author]bool) (claim summary) {
 	d.r.cut.RLock()
 	defer d.r.cut.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	counts := func(a crdt.Author) bool {
-		h := hashAuthor(a)
-		return logs[a].have > 0 && !d.retired[h] && d.forked[h] == nil && !d.isBarred(a)
-	}
-	us := &ack{applied: make(crdt.Version, len(logs))}
-	for a, l := range logs {
-		us.applied[a] = l.applied
-	}
-	us.upto = logs[d.self].have
-	acks[d.self] = us
-	d.stable = stable(acks, func(a crdt.Author) bool { return a == d.self || counts(a) })
+	d.stable = low
 	moved := d.care.advance(d.stable, func(at crdt.Version) bool {
 		want := summarize(at)
-		for a := range acks {
-			if a != d.self && counts(a) && !d.dead[hashAuthor(a)].dominates(want) {
+		for a := range counts {
+			if !d.dead[hashAuthor(a)].dominates(want) {
 				return false
 			}
 		}
