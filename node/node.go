@@ -18,6 +18,7 @@ import (
 	"github.com/numax-mesh/numax/node/api"
 	"github.com/numax-mesh/numax/node/blob"
 	"github.com/numax-mesh/numax/node/bus"
+	"github.com/numax-mesh/numax/node/door"
 	"github.com/numax-mesh/numax/node/supervisor"
 	"github.com/numax-mesh/numax/p2p"
 	"github.com/numax-mesh/numax/sandbox"
@@ -276,53 +277,39 @@ func (n *Node) close() error {
 
 // server is one HTTP listener.
 type server struct {
-	name string
-	l    net.Listener
-	h    http.Handler
+	name   string
+	l      net.Listener
+	limits door.Limits
+	h      http.Handler
 }
 
 func (n *Node) servers() []server {
 	var all []server
 	if n.api != nil {
-		all = append(all, server{"api", n.api.TCP, api.Handler(n, n.api.Token)})
+		all = append(all, server{"api", n.api.TCP, door.Side(), api.Handler(n, n.api.Token)})
 		if n.api.Socket != nil {
-			all = append(all, server{"api socket", n.api.Socket, api.Handler(n, "")})
+			all = append(all, server{"api socket", n.api.Socket, door.Local(), api.Handler(n, "")})
 		}
 	}
 	if n.web != nil {
-		h := n.modules.Web()
-		if a, ok := n.web.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
-			h = supervisor.LocalOnly(h)
-		}
-		all = append(all, server{"web", n.web, h})
+		all = append(all, server{"web", n.web, door.Web(), local(n.web, n.modules.Web())})
 	}
 	if n.observe != nil {
-		all = append(all, server{"observability", n.observe, n.observability()})
+		all = append(all, server{"observability", n.observe, door.Side(), local(n.observe, n.observability())})
 	}
 	return all
 }
 
-// Times of the HTTP servers.
-const (
-	readHeaderTime = 10 * time.Second
-	closeTime      = time.Second
-)
+// local keeps pages of other sites, whose names may lead to a loopback address, from what is served there.
+func local(l net.Listener, h http.Handler) http.Handler {
+	if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsLoopback() {
+		return supervisor.LocalOnly(h)
+	}
+	return h
+}
 
 func (s server) run(ctx context.Context, log *slog.Logger) {
-	srv := &http.Server{
-		Handler: s.h, ReadHeaderTimeout: readHeaderTime,
-		// Requests end with the node, watches too.
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	stop := context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
-		defer cancel()
-		if srv.Shutdown(ctx) != nil {
-			_ = srv.Close()
-		}
-	})
-	defer stop()
-	if err := srv.Serve(s.l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+	if err := door.Serve(ctx, s.l, s.limits, s.h, log.With("server", s.name)); err != nil {
 		log.Error("server ended", "server", s.name, "err", err)
 	}
 }

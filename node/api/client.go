@@ -83,7 +83,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		}
 		r = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path+"?"+query.Encode(), r)
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path+"?"+query.Encode(), r)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

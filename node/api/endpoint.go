@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // DefaultAddr is tried first for the TCP listener; if it is taken, any free
@@ -114,13 +115,45 @@ func (l *Listeners) openSocket() error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if l.Socket, err = net.Listen("unix", path); err != nil {
+	if l.Socket, err = listenPrivate(dir, path); err != nil {
 		return err
 	}
 	l.Endpoint.Socket = path
-	// The umask decided until here, and the directory may be one that others
-	// can enter.
-	return os.Chmod(path, 0o600)
+	return nil
+}
+
+// privateDir is where a socket is made, in the data directory. With its name a
+// path is shorter than that of the socket is at last, so it fits too.
+const privateDir = ".s"
+
+// listenPrivate opens a socket that is the user's alone from its first moment.
+// The umask decides who may connect to a new one, and is that of all threads;
+// so it is made where nobody else can enter, and moved when it is private.
+func listenPrivate(dir, path string) (net.Listener, error) {
+	if runtime.GOOS == "windows" { // a socket there has the rights of its directory
+		return net.Listen("unix", path)
+	}
+	inside := filepath.Join(dir, privateDir)
+	if err := os.RemoveAll(inside); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(inside, 0o700); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(inside)
+	made := filepath.Join(inside, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // it would look for the first name
+	if err = os.Chmod(made, 0o600); err == nil {
+		err = os.Rename(made, path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // Close closes the listeners and removes the files.
@@ -128,6 +161,7 @@ func (l *Listeners) Close() error {
 	var errs []error
 	if l.Socket != nil {
 		errs = append(errs, l.Socket.Close())
+		_ = os.Remove(l.Endpoint.Socket)
 	}
 	if l.TCP != nil {
 		errs = append(errs, l.TCP.Close())

@@ -65,7 +65,7 @@ func moduleRoutes(mux *http.ServeMux, n Modules) {
 		m, err := n.AddModule(r.Context(), r.Body, r.URL.Query().Get("source"))
 		reply(w, m, err)
 	})
-	mux.Handle("/m/", n.Web())
+	mux.Handle("/m/", withoutToken(n.Web()))
 	mux.HandleFunc("POST /v1/modules/reload", func(w http.ResponseWriter, r *http.Request) {
 		m, err := n.ReloadModule(r.Context(), r.URL.Query().Get("name"))
 		reply(w, m, err)
@@ -77,6 +77,17 @@ func moduleRoutes(mux *http.ServeMux, n Modules) {
 			reply(w, struct{}{}, do(r.Context(), r.URL.Query().Get("name")))
 		})
 	}
+}
+
+// withoutToken keeps the credentials for this API to it: whoever has them can do all that its user can, and a module
+// is to see none of them, whoever asks it through the API.
+func withoutToken(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner := *r
+		inner.Header = r.Header.Clone()
+		inner.Header.Del("Authorization")
+		h.ServeHTTP(w, &inner)
+	})
 }
 
 // Modules lists the node's modules.
