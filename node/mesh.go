@@ -88,8 +88,8 @@ func (m *mesh) start(network replica.NetworkID, r *replica.Replica) error {
 
 func (m *mesh) join(network replica.NetworkID, r *replica.Replica, d *replica.Dataset) error {
 	id := d.ID()
-	t, err := m.host.Join(topicName(network, d.Name()), func(_ string, data []byte) (p2p.Verdict, any) {
-		switch v, token := r.Validate(id, data); v {
+	t, err := m.host.Join(topicName(network, d.Name()), func(from string, data []byte) (p2p.Verdict, any) {
+		switch v, token := r.Validate(from, id, data); v {
 		case replica.Accept:
 			return p2p.Accept, token
 		case replica.Ignore:

@@ -72,7 +72,7 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 		d.hashes[hashAuthor(a)] = a // facts are about those that are known
 	}
 	for _, f := range j.state.facts {
-		if err := d.learnFact(f.key, f.value); err != nil {
+		if err := d.learnFact(f.key, f.value, false); err != nil {
 			d.r.log.Warn("left out a fact of a state that makes no sense", "dataset", d.name, "err", err)
 			continue
 		}
@@ -117,7 +117,7 @@ func (d *Dataset) joinedLogs(j *join) (map[crdt.Author]logState, error) {
 	for a, theirs := range j.state.manifest.logs {
 		l, known := logs[a]
 		if !known && len(logs) >= MaxDeps-1 {
-			return nil, fmt.Errorf("dataset %q: more than %d authors", d.name, MaxDeps)
+			return nil, fmt.Errorf("dataset %q: more than %d authors", d.name, MaxDeps-1)
 		}
 		if theirs.have > l.have {
 			l.logHead = logHead{have: theirs.have, head: theirs.head, cut: theirs.have, cutHead: theirs.head}

@@ -90,7 +90,7 @@ func (s *session) onRoot(p []byte) error {
 		sum := d.Digest()
 		list = append(append(list, d.id[:]...), sum[:]...)
 	}
-	s.send(frame(frameDigests, list))
+	s.offer(frame(frameDigests, list))
 	return nil
 }
 

@@ -375,6 +375,9 @@ func TestTooManyAuthors(t *testing.T) {
 		l.d.logs[a] = logHead{have: 1 << 60}
 		l.d.applied[a] = 1 << 60
 		l.d.news[a] = struct{}{}
+		if n >= maxAuthors-2 {
+			l.d.retired[hashAuthor(a)] = true // or there would be no room
+		}
 	}
 	l.d.mu.Unlock()
 	first, second := newTestAuthor(1, l.d.id), newTestAuthor(2, l.d.id)

@@ -107,7 +107,7 @@ func (d *Dataset) control(e *Entry, raw []byte) {
 
 // obey changes what this replica goes by.
 func (d *Dataset) obey(by crdt.Author, c control) {
-	switch h := hashAuthor(by); c.kind {
+	switch h := d.hash(by); c.kind {
 	case controlAck:
 		d.mergeDead(h, c.dead)
 	case controlRetire:
@@ -163,7 +163,7 @@ func (d *Dataset) loadFacts() error {
 	prefix := datastore.FactsPrefix(d.id)
 	var bad error
 	err := datastore.ScanPrefix(d.r.store, prefix, func(k, v []byte) bool {
-		bad = d.learnFact(k[len(prefix):], v)
+		bad = d.learnFact(k[len(prefix):], v, true)
 		return bad == nil
 	})
 	if bad != nil {
@@ -174,12 +174,19 @@ func (d *Dataset) loadFacts() error {
 
 var errNobody = errors.New("a fact about an author that is not known")
 
-// learnFact takes a fact's row, of our disk or of another replica's state.
-func (d *Dataset) learnFact(key, value []byte) error {
+// learnFact takes a fact's row, of our disk or of another replica's state. What was
+// verified before it was written is not verified again.
+func (d *Dataset) learnFact(key, value []byte, ours bool) error {
 	if len(key) != 1+authorHashSize && (len(key) != 1+2*authorHashSize || key[0] != factDead) {
 		return fmt.Errorf("%w: fact of %d bytes", ErrMalformed, len(key))
 	}
 	h := authorHash(key[1:])
+	if d.hashes[h] == (crdt.Author{}) {
+		if ours {
+			return nil // its log was lost
+		}
+		return errNobody
+	}
 	switch r := (reader{b: value}); key[0] {
 	case factDead:
 		seq := r.uvarint()
@@ -193,18 +200,19 @@ func (d *Dataset) learnFact(key, value []byte) error {
 			d.noteDead(h, x, seq)
 		}
 	case factForked:
-		p, err := decodeProof(value)
-		if err == nil && (hashAuthor(p.author) != h || p.dataset != d.id || p.network != d.r.network) {
+		foreign := false
+		p, err := decodeProof(value, func(e *Entry) bool {
+			foreign = hashAuthor(e.Author) != h || e.Dataset != d.id || e.Network != d.r.network
+			return !foreign && !ours
+		})
+		if err == nil && foreign {
 			err = fmt.Errorf("%w: proof against another", ErrMalformed)
 		}
-		if err != nil || len(d.forked) >= maxForked {
+		if err != nil || p == nil && !ours {
 			return err
 		}
-		d.forked[h] = p
+		d.forked[h] = true
 	case factRetired:
-		if d.hashes[h] == (crdt.Author{}) {
-			return errNobody
-		}
 		d.retired[h] = true
 	}
 	return nil
@@ -254,9 +262,9 @@ func (d *Dataset) Members() []Member {
 		if l.have == 0 && a != d.self {
 			continue
 		}
-		h := hashAuthor(a)
+		h := d.hash(a)
 		all = append(all, Member{
-			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.forked[h] != nil,
+			Author: a, Self: a == d.self, Ops: max(l.have, d.applied[a]), Retired: d.retired[h], Forked: d.isForked(a),
 			Barred: d.stands(a) != math.MaxUint64, Ahead: d.clocks[a],
 		})
 	}

@@ -31,6 +31,8 @@ type Dataset struct {
 	self    crdt.Author
 	logs    map[crdt.Author]logHead
 	durable map[crdt.Author]logState
+	names   map[crdt.Author]authorHash // of those in logs
+	slots   slots
 	hashes  map[authorHash]crdt.Author
 	intents map[authorHash]map[intent]struct{}
 
@@ -42,7 +44,7 @@ type Dataset struct {
 	// Facts about authors, by hash (control.go, fork.go).
 	dead     map[authorHash]summary
 	deadSize int // seqs in dead
-	forked   map[authorHash]*proof
+	forked   map[authorHash]bool
 	retired  map[authorHash]bool
 
 	// What deps of accepted entries cover; see standing.go. Unused if everybody
@@ -79,6 +81,7 @@ type Dataset struct {
 
 	digest      [32]byte // over durable; valid if digestValid
 	digestValid bool
+	sorted      []crdt.Author // the authors of durable, if they are as many
 }
 
 // logHead says which part of an author's log we hold: the entries behind seq
@@ -141,11 +144,13 @@ func loadDataset(r *Replica, id DatasetID, name string) (*Dataset, error) {
 		logs:    make(map[crdt.Author]logHead),
 		durable: make(map[crdt.Author]logState),
 		hashes:  make(map[authorHash]crdt.Author),
+		names:   make(map[crdt.Author]authorHash),
+		slots:   newSlots(),
 		intents: make(map[authorHash]map[intent]struct{}),
 		applied: make(crdt.Version),
 		news:    make(map[crdt.Author]struct{}),
 		dead:    make(map[authorHash]summary),
-		forked:  make(map[authorHash]*proof),
+		forked:  make(map[authorHash]bool),
 		retired: make(map[authorHash]bool),
 		vouched: make(crdt.Version),
 		clocks:  make(map[crdt.Author]time.Duration),
@@ -230,10 +235,10 @@ func readSpace(r datastore.Reader, id DatasetID) (space datastore.Space, err err
 }
 
 func (d *Dataset) restore(a crdt.Author, l logState) {
+	d.addLog(a)
 	d.durable[a] = l
 	d.logs[a] = l.logHead
 	d.applied[a] = l.applied
-	d.hashes[hashAuthor(a)] = a
 	if a != d.self {
 		d.news[a] = struct{}{} // our next entry may depend on it
 	}
@@ -269,8 +274,8 @@ func (d *Dataset) have() summary {
 	defer d.mu.Unlock()
 	s := make(summary, len(d.logs))
 	for a, l := range d.logs {
-		if h := hashAuthor(a); l.have > 0 && d.forked[h] == nil {
-			s[h] = l.have
+		if l.have > 0 && !d.isForked(a) {
+			s[d.hash(a)] = l.have
 		}
 	}
 	return s
@@ -282,16 +287,16 @@ func (d *Dataset) Digest() [32]byte {
 	defer d.mu.Unlock()
 	if !d.digestValid {
 		h := blake3.NewDeriveKey(domainDigest)
-		for _, a := range slices.SortedFunc(maps.Keys(d.durable), crdt.Author.Compare) {
+		if len(d.sorted) != len(d.durable) {
+			d.sorted = slices.SortedFunc(maps.Keys(d.durable), crdt.Author.Compare)
+		}
+		for _, a := range d.sorted {
 			l := d.durable[a]
 			if l.have == 0 || d.isForked(a) {
 				continue
 			}
 			b := binary.BigEndian.AppendUint64(a.Append(nil), l.have)
 			_, _ = h.Write(append(b, l.head[:]...))
-		}
-		for _, a := range slices.SortedFunc(maps.Keys(d.forked), compareHashes) {
-			_, _ = h.Write(append([]byte("forked"), a[:]...))
 		}
 		copy(d.digest[:], h.Sum(nil))
 		d.digestValid = true

@@ -29,9 +29,8 @@ func (e *Entry) decodedSize() int64 {
 
 // check verifies an entry and decodes its body, in the order of what they cost.
 // The decoded body is kept if there is room for it; shed it in the end.
-func (r *Replica) check(e *Entry, header []byte) error {
-	r.checking <- struct{}{}
-	defer func() { <-r.checking }()
+func (r *Replica) check(from string, e *Entry, header []byte) error {
+	defer r.turns.take(from)()
 	if header != nil {
 		if err := e.verify(header); err != nil {
 			return err
@@ -58,8 +57,7 @@ func (r *Replica) decode(e *Entry) error {
 	if e.groups != nil {
 		return nil
 	}
-	r.checking <- struct{}{}
-	defer func() { <-r.checking }()
+	defer r.turns.take("")()
 	return e.decodeBody(r.keys)
 }
 

@@ -38,7 +38,7 @@ func (a *asked) end(err error) {
 // want asks the peer for what we lack of a dataset, unless we are at it.
 func (s *session) want(d *Dataset) {
 	s.mend(d)
-	version := d.have()
+	version := d.wanted()
 	s.mu.Lock()
 	delete(s.later, d)
 	if ch, open := s.wants[d.id]; open && s.r.now().Sub(s.asked[ch].heard) < wantPatience {
@@ -91,12 +91,13 @@ func (s *session) onWant(p []byte) error {
 	if err := s.begin(sv); err != nil {
 		return err
 	}
+	known := d.heardWant(s.peer, w.version)
 	s.mu.Lock()
-	s.versions[d.id] = w.version
+	s.versions[d.id] = known
 	s.mu.Unlock()
-	s.sendProofs(d, w.version)
-	s.compareHeads(d, w.version)
-	if !d.have().dominates(w.version) {
+	s.sendProofs(d, known)
+	s.compareHeads(d, known)
+	if !d.have().dominates(known) {
 		s.want(d)
 	}
 	return nil
@@ -194,7 +195,7 @@ func (s *session) onEntry(ctx context.Context, c checked) error {
 			s.credit(c.channel, c.want, len(c.e.raw))
 			return nil
 		}
-		c.err = s.r.check(c.e, c.header)
+		c.err = s.r.check(s.peer, c.e, c.header)
 	}
 	if c.err != nil {
 		s.r.stats.Rejected.Add(1)

@@ -17,9 +17,12 @@ import (
 //
 //	proof := header of one ‖ header of the other;  header := uvarint len ‖ header ‖ signature 64
 //
-// Whoever has a proof takes nothing more from the author, leaves it out of
-// digests and exchanges, and hands the proof on. What of the two logs a replica
-// had applied by then stays in its state; Resync makes two states equal again.
+// Whoever has the author's log and a proof takes nothing more from the author,
+// leaves it out of digests and exchanges, and hands the proof to those who still
+// count it. Who does not have the log needs no proof; so there are no more proofs
+// than logs, and all who have the same logs come to have the same proofs. What of
+// the two logs a replica had applied by then stays in its state; Resync makes two
+// states equal again.
 type proof struct {
 	network NetworkID
 	dataset DatasetID
@@ -27,12 +30,6 @@ type proof struct {
 	seq     uint64 // where the two part, or before
 	raw     []byte
 }
-
-// Limits of what is kept about forks: a key can make any number of authors.
-const (
-	maxForked = 1024
-	maxProof  = 128 << 10
-)
 
 var errNoProof = errors.New("two headers that do not contradict each other")
 
@@ -61,41 +58,44 @@ func newProof(a, b *Entry) *proof {
 }
 
 // decodeProof checks a proof in full: nobody can be accused without having
-// signed.
-func decodeProof(b []byte) (*proof, error) {
-	a, rest, err := cutHead(b)
+// signed. It returns nil, with no signature verified, where the proof is not news.
+func decodeProof(b []byte, news func(*Entry) bool) (*proof, error) {
+	a, head, rest, err := cutHead(b)
 	if err != nil {
 		return nil, err
 	}
-	c, rest, err := cutHead(rest)
+	c, other, rest, err := cutHead(rest)
 	if err == nil && (len(rest) > 0 || !contradict(a, c)) {
 		err = fmt.Errorf("%w: %w", ErrMalformed, errNoProof)
 	}
-	if err != nil {
+	if err != nil || !news(a) {
+		return nil, err
+	}
+	if err := errors.Join(a.verify(head), c.verify(other)); err != nil {
 		return nil, err
 	}
 	return newProof(a, c), nil
 }
 
-// cutHead reads a signed header off the front of b.
-func cutHead(b []byte) (*Entry, []byte, error) {
+// cutHead reads a signed header off the front of b. The signature is not verified.
+func cutHead(b []byte) (e *Entry, header, rest []byte, err error) {
 	n, w := binary.Uvarint(b)
 	if w <= 0 || n > maxHeader || uint64(len(b)-w) < n+signatureSize {
-		return nil, nil, fmt.Errorf("%w: truncated", ErrMalformed)
+		return nil, nil, nil, fmt.Errorf("%w: truncated", ErrMalformed)
 	}
 	end := w + int(n) + signatureSize
-	e, err := parseEntry(b[:end:end], true)
-	return e, b[end:], err
+	e, header, err = splitEntry(b[:end:end], true)
+	return e, header, b[end:], err
 }
 
 // freeze acts on a proof. d.mu is held and Replica.cut shared. It reports
 // whether the proof was news.
 func (d *Dataset) freeze(p *proof) bool {
-	h := hashAuthor(p.author)
-	if d.forked[h] != nil || len(d.forked) >= maxForked || len(p.raw) > maxProof {
+	h := d.hash(p.author)
+	if _, known := d.logs[p.author]; d.forked[h] || !known && p.author != d.self {
 		return false
 	}
-	d.forked[h] = p
+	d.forked[h] = true
 	d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
 	d.parked.dropAhead(p.author)
 	d.parked.advanced(p.author)
@@ -194,7 +194,7 @@ func (s *session) compareHeads(d *Dataset, theirs summary) {
 	list := append([]byte(nil), d.id[:]...)
 	d.mu.Lock()
 	for a, l := range d.durable {
-		if h := hashAuthor(a); l.have > 0 && d.forked[h] == nil {
+		if h := d.hash(a); l.have > 0 && !d.isForked(a) {
 			list = append(append(list, h[:]...), l.head[:]...)
 		}
 	}
@@ -226,7 +226,7 @@ func (s *session) onHeads(p []byte) error {
 		}
 		if e != nil {
 			answers++
-			s.send(frame(frameHead, d.id[:], e.head()))
+			s.offer(frame(frameHead, d.id[:], e.head()))
 		}
 	}
 	return nil
@@ -262,12 +262,19 @@ func (s *session) onProof(p []byte) error {
 	if err != nil || d == nil {
 		return err
 	}
-	x, err := decodeProof(p)
-	if err != nil {
-		return err
+	foreign := false
+	x, err := decodeProof(p, func(e *Entry) bool {
+		foreign = e.Dataset != d.id || e.Network != s.r.network
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		_, known := d.logs[e.Author]
+		return !foreign && (known || e.Author == d.self) && !d.isForked(e.Author)
+	})
+	if err == nil && foreign {
+		err = fmt.Errorf("%w: proof of another dataset", ErrMalformed)
 	}
-	if x.dataset != d.id || x.network != s.r.network {
-		return fmt.Errorf("%w: proof of another dataset", ErrMalformed)
+	if err != nil || x == nil {
+		return err
 	}
 	d.convict(x)
 	return nil
@@ -287,33 +294,27 @@ func (s *session) named(p []byte) (*Dataset, []byte, error) {
 // maxProofs is how many proofs one want is answered with.
 const maxProofs = 16
 
-// sendProofs tells a peer of authors that forked: of those in its version, and
-// once of all others. It may never have heard of them, and gets nothing of their
-// logs; but digests are equal only between those that know the same forks.
+// sendProofs tells a peer of authors in its version that forked.
 func (s *session) sendProofs(d *Dataset, theirs summary) {
+	var forked []authorHash
 	d.mu.Lock()
-	forked := maps.Clone(d.forked)
-	d.mu.Unlock()
-	var frames [][]byte
-	s.mu.Lock()
-	told := s.told[d.id]
-	if told == nil {
-		told = make(map[authorHash]bool, len(forked))
-		s.told[d.id] = told
-	}
-	for h, p := range forked {
-		if _, has := theirs[h]; (has || !told[h]) && len(frames) < maxProofs {
-			told[h] = true
-			frames = append(frames, frame(frameProof, d.id[:], p.raw))
+	if len(d.forked) > 0 {
+		for h := range theirs {
+			if d.forked[h] {
+				forked = append(forked, h)
+			}
 		}
 	}
-	s.mu.Unlock()
-	for _, f := range frames {
-		s.send(f)
+	d.mu.Unlock()
+	for _, h := range forked[:min(len(forked), maxProofs)] { // the next want gets more
+		raw, err := s.r.store.Get(datastore.FactKey(d.id, factForked, h[:]))
+		if err == nil { // else it is not on disk yet
+			s.offer(frame(frameProof, d.id[:], raw))
+		}
 	}
 }
 
 // isForked reports whether there is a proof against the author. d.mu is held.
 func (d *Dataset) isForked(a crdt.Author) bool {
-	return len(d.forked) > 0 && d.forked[hashAuthor(a)] != nil
+	return len(d.forked) > 0 && d.forked[d.hash(a)]
 }

@@ -8,7 +8,7 @@ import (
 // Gossip carries a burst and then a rate, whatever the clock does; beyond it
 // headers travel, and TestLargeValueTravels shows that these do.
 func TestInlineBudget(t *testing.T) {
-	var b inlineBudget
+	b := bucket{rate: inlineRate, burst: inlineBurst}
 	now := time.Unix(1_700_000_000, 0)
 	const n = 8 << 10
 	all := func() (sum int) {

@@ -138,7 +138,7 @@ func (s *session) check(p []byte) (c checked) {
 		c.header = header
 		return c
 	}
-	c.err = s.r.check(c.e, header)
+	c.err = s.r.check(s.peer, c.e, header)
 	return c
 }
 

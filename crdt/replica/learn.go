@@ -70,9 +70,9 @@ const (
 )
 
 // Validate checks a gossip message of a dataset before it is forwarded: all
-// that can be checked without history. It returns a token for Receive, so that
-// a signature is verified once.
-func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
+// that can be checked without history. from is the peer that delivered it. It
+// returns a token for Receive, so that a signature is verified once.
+func (r *Replica) Validate(from string, dataset DatasetID, message []byte) (Verdict, any) {
 	r.stats.GossipIn.Add(uint64(len(message)))
 	e, header, err := splitGossip(message)
 	if err == nil {
@@ -82,7 +82,7 @@ func (r *Replica) Validate(dataset DatasetID, message []byte) (Verdict, any) {
 		err = errForeign
 	}
 	if err == nil {
-		err = r.check(e, header)
+		err = r.check(from, e, header)
 		e.shed() // nobody knows for how long it waits now
 	}
 	switch {
@@ -178,11 +178,11 @@ func (d *Dataset) accept(e *Entry) (got Learned, misfit *Entry) {
 			return got, next
 		}
 		if _, known := d.logs[e.Author]; !known {
-			if len(d.logs) >= MaxDeps-1 { // one is ours
-				d.r.stats.Ignored.Add(1)
+			if !d.hasRoom(e.Author) {
+				d.refuse(e.Author)
 				return got, nil
 			}
-			d.hashes[hashAuthor(e.Author)] = e.Author
+			d.addLog(e.Author)
 		}
 		l := d.logs[e.Author]
 		l.have, l.head = next.Last(), next.ID

@@ -160,12 +160,12 @@ func TestProof(t *testing.T) {
 		{t1, t2, false},
 	} {
 		for _, p := range []*proof{newProof(c.a, c.b), newProof(c.b, c.a)} {
-			got, err := decodeProof(p.raw)
+			got, err := decodeProof(p.raw, anyProof)
 			if (err == nil) != c.want || c.want && (got.author != a.author || !bytes.Equal(got.raw, p.raw)) {
 				t.Errorf("entries %d and %d: %v, want a proof: %v", c.a.First, c.b.First, err, c.want)
 			}
 			p.raw[len(p.raw)-1] ^= 1
-			if _, err := decodeProof(p.raw); err == nil {
+			if _, err := decodeProof(p.raw, anyProof); err == nil {
 				t.Error("a proof with a forged signature holds")
 			}
 		}

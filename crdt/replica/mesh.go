@@ -29,23 +29,24 @@ const (
 	alwaysInline = 1 << 10 // a header is not much less
 )
 
-// inlineBudget is a token bucket. Only the committer uses it.
-type inlineBudget struct {
-	left int
-	last time.Time
+// bucket is a token bucket; rate is tokens a second. It is not safe for concurrent use.
+type bucket struct {
+	rate, burst int
+	left        float64
+	last        time.Time
 }
 
-func (b *inlineBudget) take(now time.Time, n int) bool {
-	gained := now.Sub(b.last).Seconds() * inlineRate
-	if b.last.IsZero() || gained < 0 || gained > inlineBurst {
-		gained = inlineBurst
+func (b *bucket) take(now time.Time, n int) bool {
+	gained := now.Sub(b.last).Seconds() * float64(b.rate)
+	if b.last.IsZero() || gained < 0 {
+		gained = float64(b.burst)
 	}
 	b.last = now
-	b.left = min(b.left+int(gained), inlineBurst)
-	if b.left < n {
+	b.left = min(b.left+gained, float64(b.burst))
+	if b.left < float64(n) {
 		return false
 	}
-	b.left -= n
+	b.left -= float64(n)
 	return true
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -81,14 +80,14 @@ type Replica struct {
 	cut       sync.RWMutex
 	queue     queue
 	kv        kv
-	inline    inlineBudget
+	inline    bucket      // only the committer uses it
 	held      held        // decoded bodies
 	hurt      atomic.Bool // a write beside the log failed: the store is to be reopened
 	rotate    atomic.Bool // a new replica id is due at the next commit
 	gaps      chan gap
 	kick      chan struct{}
 	tidy      chan struct{}
-	checking  chan struct{} // entries being verified, of all sessions: one a CPU
+	turns     checkTurns
 	exclusive chan exclusive
 
 	mu       sync.Mutex // guards the fields below
@@ -113,13 +112,14 @@ func Open(o Options) (*Replica, error) {
 	}
 	r := &Replica{
 		store: o.Store, key: o.Key, network: o.Network, mesh: o.Mesh, now: o.Now, log: o.Log,
-		tending: make(gate, 1), retention: o.Retention.orDefault(), exclusive: make(chan exclusive), checking: make(chan struct{}, runtime.GOMAXPROCS(0)), tidy: make(chan struct{}, 1),
+		tending: make(gate, 1), retention: o.Retention.orDefault(), exclusive: make(chan exclusive), turns: newCheckTurns(), tidy: make(chan struct{}, 1),
 		datasets:  make(map[DatasetID]*Dataset),
 		sessions:  make(map[string]*session),
 		dials:     make(map[string]*dial),
 		authorize: o.Authorize, keys: o.Keys, mayRead: o.MayRead,
-		gaps: make(chan gap, maxGaps),
-		kick: make(chan struct{}, 1),
+		inline: bucket{rate: inlineRate, burst: inlineBurst},
+		gaps:   make(chan gap, maxGaps),
+		kick:   make(chan struct{}, 1),
 	}
 	r.queue.init()
 	r.kv.init(r)

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"container/heap"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -18,7 +19,8 @@ type serve struct {
 	d       *Dataset
 	channel uint64
 	credit  int64 // bytes that may be sent; an entry may overdraw it once
-	cursors []*cursor
+	cursors cursors
+	sorted  bool // cursors is a heap, and each has read ahead
 	skips   bool // entries in flight are left out
 
 	state *stateSource // instead of cursors: the whole state
@@ -46,10 +48,10 @@ func (d *Dataset) newServe(w wantFrame, since time.Time) *serve {
 	d.young.forget(d.r.now().Add(-inFlight))
 	for a, l := range d.durable {
 		last := d.young.before(a, l.have, since)
-		h := hashAuthor(a)
-		if d.forked[h] != nil {
+		if d.isForked(a) {
 			continue
 		}
+		h := d.hash(a)
 		s.skips = s.skips || last < l.have && w.version[h] < l.have
 		if has := w.version[h]; has < last {
 			s.cursors = append(s.cursors, &cursor{author: a, next: has + 1, last: last})
@@ -101,7 +103,7 @@ func (d *Dataset) below(version summary) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for a, l := range d.logs {
-		if l.cut > 0 && version[hashAuthor(a)] < l.cut && !d.isForked(a) {
+		if l.cut > 0 && version[d.hash(a)] < l.cut && !d.isForked(a) {
 			return true
 		}
 	}
@@ -151,31 +153,72 @@ func (s *serve) frame() (f []byte, cost int, last bool, err error) {
 	return frame(frameRows, ch, rows), len(rows), false, nil
 }
 
-// next returns the next entry, or nil at the end.
+// next returns the next entry, or nil at the end: of all cursors the one whose
+// entry is the oldest.
 func (s *serve) next() (*Entry, error) {
-	var first *cursor
-	for i := 0; i < len(s.cursors); i++ {
-		c := s.cursors[i]
-		if len(c.ahead) == 0 {
-			if err := c.fill(s.d, serveBuffer/len(s.cursors)); err != nil {
+	for !s.sorted || len(s.cursors) > 0 && len(s.cursors[0].ahead) == 0 {
+		if !s.sorted {
+			if err := s.fillAll(); err != nil {
 				return nil, err
 			}
-		}
-		if len(c.ahead) == 0 {
-			s.cursors = append(s.cursors[:i], s.cursors[i+1:]...)
-			i--
 			continue
 		}
-		if first == nil || c.ahead[0].Time < first.ahead[0].Time {
-			first = c
+		c := s.cursors[0]
+		if err := c.fill(s.d, serveBuffer/len(s.cursors)); err != nil {
+			return nil, err
+		}
+		if len(c.ahead) > 0 {
+			heap.Fix(&s.cursors, 0)
+		} else {
+			heap.Pop(&s.cursors)
 		}
 	}
-	if first == nil {
+	if len(s.cursors) == 0 {
 		return nil, nil
 	}
-	e := first.ahead[0]
-	first.ahead = first.ahead[1:]
+	c := s.cursors[0]
+	e := c.ahead[0]
+	if c.ahead = c.ahead[1:]; len(c.ahead) > 0 {
+		heap.Fix(&s.cursors, 0)
+	}
 	return e, nil
+}
+
+func (s *serve) fillAll() error {
+	all := s.cursors
+	s.cursors, s.sorted = nil, true
+	for _, c := range all {
+		if err := c.fill(s.d, serveBuffer/len(all)); err != nil {
+			return err
+		}
+		if len(c.ahead) > 0 {
+			s.cursors = append(s.cursors, c)
+		}
+	}
+	heap.Init(&s.cursors)
+	return nil
+}
+
+// cursors is a heap by the time of the next entry; one that has run out keeps its
+// place until it is filled.
+type cursors []*cursor
+
+func (h cursors) Len() int           { return len(h) }
+func (h cursors) Less(i, j int) bool { return h[i].time() < h[j].time() }
+func (h cursors) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *cursors) Push(x any)        { *h = append(*h, x.(*cursor)) }
+func (h *cursors) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// time is that of the next entry; 0, the earliest, if it must be read first.
+func (c *cursor) time() crdt.HLC {
+	if len(c.ahead) == 0 {
+		return 0
+	}
+	return c.ahead[0].Time
 }
 
 func (c *cursor) fill(d *Dataset, budget int) error {

@@ -23,8 +23,16 @@ const (
 	maxServes    = 64 // wants of a peer that are served at once
 	maxWants     = 32 // wants of ours that are open at once
 	maxControl   = 256
-	helloWait    = 10 * time.Second
-	streamBytes  = 64 << 10
+	// Bytes of control frames that wait for the peer to read. Beyond the first,
+	// answers that can be asked for again are left out; beyond the second, the peer
+	// is given up.
+	fewControlBytes = 1 << 20
+	maxControlBytes = 8 << 20
+	// How often a peer may have us look through all logs.
+	wantRate    = 20 // a second
+	wantBurst   = 2 * maxServes
+	helloWait   = 10 * time.Second
+	streamBytes = 64 << 10
 )
 
 var errProtocol = errors.New("replica: the peer speaks another version of the sync protocol or is of another network")
@@ -37,6 +45,8 @@ type session struct {
 	began  time.Time
 
 	control chan []byte   // frames to send before any entry
+	queued  atomic.Int64  // their bytes
+	wanted  bucket        // of the peer's wants; only handleAll uses it
 	wake    chan struct{} // there may be something to serve, or a beacon is due earlier
 	in      intake
 	greeted atomic.Bool // the peer's hello was right
@@ -55,13 +65,12 @@ type session struct {
 	heard    [rootSize]byte        // its last root that was equal to ours
 	unequal  bool                  // its last root was not
 
-	told     map[DatasetID]map[authorHash]bool // proofs that the peer was sent
-	compared time.Time                         // when heads were last sent
+	compared time.Time // when heads were last sent
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 	return &session{
-		r: r, peer: peer, stream: stream, began: r.now(), in: newIntake(),
+		r: r, peer: peer, stream: stream, began: r.now(), in: newIntake(), wanted: bucket{rate: wantRate, burst: wantBurst},
 		control:  make(chan []byte, maxControl),
 		wake:     make(chan struct{}, 1),
 		theirs:   make(map[DatasetID]bool),
@@ -70,7 +79,6 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		later:    make(map[*Dataset]struct{}),
 		mended:   make(map[DatasetID]time.Time),
 		versions: make(map[DatasetID]summary),
-		told:     make(map[DatasetID]map[authorHash]bool),
 	}
 }
 
@@ -106,8 +114,12 @@ func (s *session) end() {
 
 // offer is send for what may be left out.
 func (s *session) offer(f []byte) {
+	if s.queued.Load() > fewControlBytes {
+		return
+	}
 	select {
 	case s.control <- f:
+		s.queued.Add(int64(len(f)))
 	default:
 	}
 }
@@ -115,11 +127,14 @@ func (s *session) offer(f []byte) {
 // send queues a control frame. A peer that does not read its control frames is
 // given up: their number is bounded by what it asked for.
 func (s *session) send(f []byte) {
-	select {
-	case s.control <- f:
-	default:
-		_ = s.stream.Close()
+	if s.queued.Add(int64(len(f))) <= maxControlBytes {
+		select {
+		case s.control <- f:
+			return
+		default:
+		}
 	}
+	_ = s.stream.Close()
 }
 
 // write sends control frames first, then entries, one of each served want in
@@ -136,6 +151,7 @@ func (s *session) write(ctx context.Context) error {
 	for {
 		select {
 		case f := <-s.control:
+			s.queued.Add(-int64(len(f)))
 			if err := put(f); err != nil {
 				return err
 			}
@@ -158,6 +174,7 @@ func (s *session) write(ctx context.Context) error {
 		timer.Reset(s.untilBeacon())
 		select {
 		case f := <-s.control:
+			s.queued.Add(-int64(len(f)))
 			if err := put(f); err != nil {
 				return err
 			}
@@ -179,18 +196,27 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 	case frameDigests:
 		return s.onDigests(p)
 	case frameWant:
+		if err := s.slow(ctx); err != nil {
+			return err
+		}
 		return s.onWant(p)
 	case frameDone:
 		return s.onDone(p)
 	case frameCredit:
 		return s.onCredit(p)
 	case frameHeads:
+		if err := s.slow(ctx); err != nil {
+			return err
+		}
 		return s.onHeads(p)
 	case frameHead:
 		return s.onHead(p)
 	case frameProof:
 		return s.onProof(p)
 	case frameAsk:
+		if err := s.slow(ctx); err != nil {
+			return err
+		}
 		return s.onAsk(p)
 	case frameState, frameRows, frameSeal:
 		return s.onState(ctx, kind, p)
@@ -200,4 +226,16 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 		return s.onStop(p)
 	}
 	return nil // a frame of a later version: not for us
+}
+
+// slow waits until the peer may ask again for what has us look through all logs.
+func (s *session) slow(ctx context.Context) error {
+	for !s.wanted.take(s.r.now(), 1) {
+		select {
+		case <-time.After(time.Second / wantRate):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

@@ -54,7 +54,7 @@ func (s *session) sendStarts(d *Dataset, version summary) {
 	list := append([]byte(nil), d.id[:]...)
 	d.mu.Lock()
 	for a, l := range d.durable {
-		if l.cut > version[hashAuthor(a)] && !d.isForked(a) {
+		if l.cut > version[d.hash(a)] && !d.isForked(a) {
 			list = binary.BigEndian.AppendUint64(a.Append(list), l.cut)
 			list = append(list, l.cutHead[:]...)
 		}

@@ -13,6 +13,7 @@ type Stats struct {
 	Commits                     atomic.Uint64 // fsynced batches
 	Rejected                    atomic.Uint64 // malformed or forged, blamed on the sender
 	Ignored                     atomic.Uint64 // of another network or dataset
+	Refused                     atomic.Uint64 // of authors that there is no room for
 	Forks                       atomic.Uint64 // entries that contradict a log
 	Repairs                     atomic.Uint64 // exchanges begun
 	StatesJoined                atomic.Uint64 // whole states taken over

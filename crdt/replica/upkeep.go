@@ -258,7 +258,7 @@ func (d *Dataset) waitedFor(logs map[crdt.Author]logState) map[crdt.Author]bool 
 	defer d.mu.Unlock()
 	counts := make(map[crdt.Author]bool, len(logs))
 	for a, l := range logs {
-		if a != d.self && l.have > 0 && !d.retired[hashAuthor(a)] && !d.isForked(a) && !d.isBarred(a) {
+		if a != d.self && l.have > 0 && !d.retired[d.hash(a)] && !d.isForked(a) && !d.isBarred(a) {
 			counts[a] = true
 		}
 	}
@@ -317,7 +317,7 @@ func (d *Dataset) advance(low crdt.Version, counts map[crdt.Author]bool) (claim 
 	moved := d.care.advance(d.stable, func(at crdt.Version) bool {
 		want := summarize(at)
 		for a := range counts {
-			if !d.dead[hashAuthor(a)].dominates(want) {
+			if !d.dead[d.hash(a)].dominates(want) {
 				return false
 			}
 		}
@@ -327,7 +327,7 @@ func (d *Dataset) advance(low crdt.Version, counts map[crdt.Author]bool) (claim 
 		d.ageCached()
 		d.saveCare()
 	}
-	if d.dead[hashAuthor(d.self)].dominates(summarize(d.care.deadAt)) {
+	if d.dead[d.hash(d.self)].dominates(summarize(d.care.deadAt)) {
 		return nil // we have said so
 	}
 	if len(d.care.closed) > 0 && d.care.closed[len(d.care.closed)-1].epoch > d.care.dead || len(d.buried) > 0 {

@@ -89,11 +89,11 @@ func (m *wire) attach(b *bare, bootstrap []string) error {
 	host.Handle(wireSync, func(ctx context.Context, peer string, s io.ReadWriteCloser) {
 		_ = b.Serve(ctx, peer, s)
 	}, b.PeersChanged)
-	topic, err := host.Join(wireTopic, func(_ string, data []byte) (p2p.Verdict, any) {
+	topic, err := host.Join(wireTopic, func(from string, data []byte) (p2p.Verdict, any) {
 		if m.lose() {
 			return p2p.Ignore, nil
 		}
-		switch v, token := b.Validate(b.data.ID(), data); v {
+		switch v, token := b.Validate(from, b.data.ID(), data); v {
 		case replica.Accept:
 			return p2p.Accept, token
 		case replica.Ignore:

@@ -214,7 +214,7 @@ func (x *incarnation) listen() {
 			if seen[id] && rng.Float64() >= againShare {
 				continue
 			}
-			verdict, token := x.replica.Validate(g.dataset, g.message)
+			verdict, token := x.replica.Validate(g.from, g.dataset, g.message)
 			if verdict != replica.Accept {
 				if g.from == evilName {
 					continue

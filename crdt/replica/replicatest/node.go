@@ -117,7 +117,7 @@ func (x *Node) listen(ctx context.Context, r *replica.Replica) {
 	for {
 		select {
 		case g := <-x.inbox:
-			if verdict, token := r.Validate(g.dataset, g.message); verdict == replica.Accept {
+			if verdict, token := r.Validate(g.from, g.dataset, g.message); verdict == replica.Accept {
 				r.Receive(ctx, g.from, token)
 			}
 		case <-ctx.Done():
