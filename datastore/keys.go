@@ -13,6 +13,8 @@ import "encoding/binary"
 //	g<space 16>                                present while the objects of a space are to be deleted
 //	e<dataset 16><author 40><last seq 8>       → entry, verbatim
 //	v<dataset 16><author 40>                   → version row: have, applied, head, cut
+//	h<dataset 16><author 40>                   → signed header of the entry that the log was cut behind
+//	j<space 16><author 40>                     → the same, shown for a state that is being joined
 //	a<dataset 16><author 40>                   → what the author has signed that it applied
 //	x<dataset 16><kind 1><author hash 16>      → a fact about an author: it forked its log, it was retired, …
 //	u<dataset 16>                              → upkeep: the marks of log cutting and collection
@@ -40,6 +42,8 @@ const (
 	tableEntry    = 'e'
 	tableVersion  = 'v'
 	tableAck      = 'a'
+	tableHead     = 'h'
+	tableShown    = 'j'
 	tableFact     = 'x'
 	tableUpkeep   = 'u'
 	tableIntent   = 'r'
@@ -87,6 +91,13 @@ func FamilyPrefix(s Space, family byte) []byte {
 	return append(append([]byte{tableObject}, s[:]...), family)
 }
 
+// ObjectsUnder is the prefix of all objects of one family in a space whose key
+// starts with prefix.
+func ObjectsUnder(s Space, family byte, prefix []byte) []byte {
+	row := ObjectPrefix(nil, s, family, prefix)
+	return row[:len(row)-terminator]
+}
+
 // ObjectsPrefix is the prefix of every object row of a space.
 func ObjectsPrefix(s Space) []byte { return append([]byte{tableObject}, s[:]...) }
 
@@ -119,6 +130,18 @@ func EntryPrefix(id DatasetID, author []byte) []byte {
 func VersionKey(id DatasetID, author []byte) []byte {
 	k := append([]byte{tableVersion}, id[:]...)
 	return append(k, author...)
+}
+
+// HeadKey is the row of the signed header of the last entry that was cut from an
+// author's log.
+func HeadKey(id DatasetID, author []byte) []byte {
+	return append(append([]byte{tableHead}, id[:]...), author...)
+}
+
+// ShownKey is the row of a signed header that a state which is being joined into a
+// space came with; with no author, the prefix of all of them.
+func ShownKey(s Space, author []byte) []byte {
+	return append(append([]byte{tableShown}, s[:]...), author...)
 }
 
 // AckKey is the row of what an author has signed that it applied; with no
@@ -172,6 +195,9 @@ func SplitOutboxKey(row []byte) (node [32]byte, stamp uint64, ok bool) {
 	copy(node[:], row[1:])
 	return node, binary.BigEndian.Uint64(row[1+len(node):]), true
 }
+
+// terminator is how many bytes end an escaped key.
+const terminator = 2
 
 func appendEscaped(dst, key []byte) []byte {
 	for _, c := range key {

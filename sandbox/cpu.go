@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,22 @@ func (c *CPU) charge(now time.Time, took time.Duration) (wait time.Duration) {
 	wait = time.Duration(float64(-c.tokens) / c.share)
 	c.waited += wait
 	return wait
+}
+
+// Spend charges for what the host did for the module, and waits as a guest would that has used more than its share.
+func (c *CPU) Spend(ctx context.Context, took time.Duration) error {
+	wait := c.charge(time.Now(), took)
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // yieldEvery is how often the thread of a guest that computes gives way to others. More often, a busy machine's other

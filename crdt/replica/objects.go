@@ -14,12 +14,29 @@ const objectsPage = 256
 // order of families and keys, until visit returns false. Objects that come into
 // being meanwhile may be left out; visit may read and change objects.
 func (d *Dataset) Objects(ctx context.Context, visit func(Object) bool) error {
+	return d.ObjectsUnder(ctx, "", visit)
+}
+
+// ObjectsUnder is Objects of those whose key starts with under. What is beside
+// them costs nothing.
+func (d *Dataset) ObjectsUnder(ctx context.Context, under string, visit func(Object) bool) error {
 	if err := d.r.Sync(ctx); err != nil {
 		return err
 	}
+	going := true
+	for f := crdt.GCounter; f.Known() && going; f++ {
+		err := d.objectsOf(ctx, f, under, func(o Object) bool { going = visit(o); return going })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Dataset) objectsOf(ctx context.Context, family crdt.Family, under string, visit func(Object) bool) error {
 	for from, more := []byte(nil), true; more; {
 		d.mu.Lock()
-		prefix := datastore.ObjectsPrefix(d.cache.space) // another one after a join
+		prefix := datastore.ObjectsUnder(d.cache.space, byte(family), []byte(under)) // another space after a join
 		d.mu.Unlock()
 		limit := datastore.After(prefix)
 		var page []Object

@@ -160,10 +160,7 @@ const maxBatch = 256
 func (f *feed) everything(ctx context.Context) error {
 	var changes []replica.Change
 	var told error
-	err := f.data.Objects(ctx, func(o replica.Object) bool {
-		if len(o.Key) < len(f.at.prefix) || o.Key[:len(f.at.prefix)] != f.at.prefix {
-			return true
-		}
+	err := f.data.ObjectsUnder(ctx, f.at.prefix, func(o replica.Object) bool {
 		if changes = append(changes, replica.Change{Object: o, Remote: true}); len(changes) == maxBatch {
 			told = f.tell(ctx, changes)
 			changes = nil

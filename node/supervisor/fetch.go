@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strconv"
 	"time"
 
@@ -104,25 +103,6 @@ func (f *fetcher) dial(ctx context.Context, d *net.Dialer, network, addr string)
 	return nil, err
 }
 
-// innerNets are those of carriers, of translators that lead to IPv4, and site-local ones.
-var innerNets = []netip.Prefix{
-	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("fec0::/10"),
-}
-
-// inside reports whether an address is of this machine or its network.
-func inside(a netip.Addr) bool {
-	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() ||
-		slices.ContainsFunc(innerNets, func(p netip.Prefix) bool { return p.Contains(a) }) {
-		return true
-	}
-	own, err := net.InterfaceAddrs()
-	return err != nil || slices.ContainsFunc(own, func(x net.Addr) bool {
-		n, ok := x.(*net.IPNet)
-		return ok && n.IP.Equal(a.AsSlice()) // and its networks that are not private are the world
-	})
-}
-
 // Fetch implements sandbox.Fetcher.
 func (f *fetcher) Fetch(ctx context.Context, method, url string, headers [][2]string, body []byte) (sandbox.Fetched, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
@@ -133,6 +113,12 @@ func (f *fetcher) Fetch(ctx context.Context, method, url string, headers [][2]st
 		return nil, err
 	}
 	for _, h := range headers {
+		switch {
+		case !isHeader(h[0], h[1]):
+			return nil, errHeader
+		case ofHost(http.CanonicalHeaderKey(h[0])):
+			return nil, sandbox.ErrDenied
+		}
 		r.Header.Add(h[0], h[1])
 	}
 	if err := f.settle(ctx); err != nil {
@@ -146,13 +132,22 @@ func (f *fetcher) Fetch(ctx context.Context, method, url string, headers [][2]st
 		_ = answer.Body.Close()
 		return nil, errors.New("supervisor: the server wants to speak something else than HTTP")
 	}
+	for name := range named(answer.Header) {
+		answer.Header.Del(name)
+	}
 	return fetched{answer}, nil
 }
 
 type fetched struct{ r *http.Response }
 
+func (f fetched) Header(name string) string {
+	if ofHost(http.CanonicalHeaderKey(name)) {
+		return ""
+	}
+	return f.r.Header.Get(name)
+}
+
 func (f fetched) Status() int                { return f.r.StatusCode }
-func (f fetched) Header(name string) string  { return f.r.Header.Get(name) }
 func (f fetched) Read(p []byte) (int, error) { return f.r.Body.Read(p) }
 func (f fetched) Close() error               { return f.r.Body.Close() }
 

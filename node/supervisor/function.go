@@ -92,17 +92,14 @@ func (u *unit) answerOne(v *version, e *sandbox.Event) error {
 	s, call := v.open()
 	s.once = true
 	defer u.forget(s)
-	if a, ok := e.Response.(*answer); ok && !a.begin(v, s) {
+	if a, ok := e.Response.(*answer); ok && !a.begin() {
 		return nil // the client has gone
 	}
 	settled(e, s.guest.SettleCall)
 	err := v.code.Answer(u.calling, call, e)
 	failed := err
 	if err == nil {
-		err = s.guest.Settle(u.calling)
-	}
-	if a, ok := e.Response.(*answer); ok && err == nil {
-		err = a.send()
+		err = u.settle(v, s)
 	}
 	u.count(e.Name, failed)
 	if err != nil && u.calling.Err() == nil {

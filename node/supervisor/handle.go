@@ -27,20 +27,30 @@ func (u *unit) handle(v *version, i *item) error {
 		i.finish(errUnanswered)
 		return nil
 	}
-	if a, ok := i.event.Response.(*answer); ok && !a.begin(v, v.session) {
+	if a, ok := i.event.Response.(*answer); ok && !a.begin() {
 		return nil // the client has gone
 	}
 	settled(i.event, v.session.guest.SettleCall)
 	err := u.call(u.calling, v, i.event)
 	failed := err
 	if err == nil && i.done != nil {
-		err = v.session.guest.Settle(u.calling)
-	}
-	if a, ok := i.event.Response.(*answer); ok && err == nil {
-		err = a.send() // a status alone
+		err = u.settle(v, v.session)
 	}
 	i.finish(err)
 	return failed
+}
+
+// settle waits until what a guest wrote in a call that has ended is on disk, for as long as such a call may take: a
+// disk that stalls holds up no module for longer.
+func (u *unit) settle(v *version, s *session) error {
+	limit := v.pkg.Manifest.Limits.Deadline
+	ctx, cancel := context.WithTimeout(u.calling, limit)
+	defer cancel()
+	err := s.guest.Settle(ctx)
+	if err != nil && ctx.Err() == context.DeadlineExceeded {
+		return &sandbox.DeadlineError{Limit: limit}
+	}
+	return err
 }
 
 // settled has a reply wait for what the guest wrote.

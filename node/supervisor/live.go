@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/door"
 )
 
 // liveName ends the paths under which a page follows a dataset.
@@ -15,10 +18,11 @@ const liveName = ".live"
 
 // Limits of live connections.
 const (
-	maxLive     = 64    // of one module
-	maxLiveRows = 10000 // objects told at the start
-	beatEvery   = 15 * time.Second
-	liveWrite   = 30 * time.Second // a page that takes no event for so long is let go
+	maxLive       = 256   // of one module; then the first of the client with the most ends, if others have fewer
+	maxLiveClient = 64    // of them from one client; more are refused
+	maxLiveRows   = 10000 // objects told at the start
+	beatEvery     = 15 * time.Second
+	liveWrite     = 30 * time.Second // a page that takes no event for so long is let go
 )
 
 // live tells a page of objects that the module may read, as server-sent events: first each as it is, then each that
@@ -48,15 +52,17 @@ func (u *unit) live(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such dataset", http.StatusNotFound)
 		return
 	}
-	if !u.join(+1) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	leave := u.lives.join(door.Client(r.RemoteAddr), cancel)
+	if leave == nil {
+		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many live connections", http.StatusServiceUnavailable)
 		return
 	}
-	defer u.join(-1)
+	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
 	defer context.AfterFunc(u.feeding, cancel)()
 	l := &liveStream{unit: u, dataset: dataset, w: w, out: http.NewResponseController(w)}
 	if err := l.follow(ctx, d, prefix); err != nil && ctx.Err() == nil {
@@ -64,15 +70,58 @@ func (u *unit) live(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// join counts live connections.
-func (u *unit) join(n int) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if n > 0 && u.lives >= maxLive {
-		return false
+// lives are the live connections of a module, by client.
+type lives struct {
+	mu  sync.Mutex // guards the rest
+	all int
+	by  map[string][]*liveConn // the first first
+}
+
+type liveConn struct{ end context.CancelFunc }
+
+// join counts a connection until leave, which is nil if there is no room. end ends it in favour of another client.
+func (l *lives) join(client string, end context.CancelFunc) (leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.by[client]) >= maxLiveClient {
+		return nil
 	}
-	u.lives += n
-	return true
+	if l.all >= maxLive {
+		most := client
+		for c, conns := range l.by {
+			if len(conns) > len(l.by[most]) {
+				most = c
+			}
+		}
+		if len(l.by[most]) <= len(l.by[client])+1 {
+			return nil
+		}
+		first := l.by[most][0]
+		l.remove(most, first)
+		first.end()
+	}
+	if l.by == nil {
+		l.by = make(map[string][]*liveConn)
+	}
+	c := &liveConn{end}
+	l.by[client] = append(l.by[client], c)
+	l.all++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.remove(client, c)
+	}
+}
+
+func (l *lives) remove(client string, c *liveConn) {
+	at := slices.Index(l.by[client], c)
+	if at < 0 {
+		return
+	}
+	l.all--
+	if l.by[client] = slices.Delete(l.by[client], at, at+1); len(l.by[client]) == 0 {
+		delete(l.by, client)
+	}
 }
 
 type liveStream struct {
@@ -80,6 +129,31 @@ type liveStream struct {
 	dataset string
 	w       http.ResponseWriter
 	out     *http.ResponseController
+
+	since time.Time     // it began to work, or was last charged for
+	spent time.Duration // and has not been charged for yet
+}
+
+// chargeEvery is how much work is done for a page before its module is charged for it.
+const chargeEvery = time.Millisecond
+
+// charge charges the module for the work since the last time, as for its own; a page waits while its module has used
+// up its share of the processor.
+func (l *liveStream) charge(ctx context.Context) error {
+	l.spent += time.Since(l.since)
+	defer func() { l.since = time.Now() }()
+	if l.spent < chargeEvery {
+		return nil
+	}
+	took := l.spent
+	l.spent = 0
+	l.unit.mu.Lock()
+	cpu := l.unit.cpu
+	l.unit.mu.Unlock()
+	if cpu == nil {
+		return nil
+	}
+	return cpu.Spend(ctx, took)
 }
 
 func (l *liveStream) follow(ctx context.Context, d *replica.Dataset, prefix string) error {
@@ -88,7 +162,7 @@ func (l *liveStream) follow(ctx context.Context, d *replica.Dataset, prefix stri
 	if err := l.everything(ctx, d, prefix); err != nil {
 		return err
 	}
-	if err := l.event("ready", struct{}{}); err != nil {
+	if err := l.write("event: ready\ndata: {}\n\n"); err != nil {
 		return err
 	}
 	for {
@@ -107,8 +181,9 @@ func (l *liveStream) follow(ctx context.Context, d *replica.Dataset, prefix stri
 				return err
 			}
 		}
+		l.since = time.Now()
 		for _, c := range changes {
-			if err := l.value(c.Object); err != nil {
+			if err := l.value(ctx, c.Object); err != nil {
 				return err
 			}
 		}
@@ -118,12 +193,10 @@ func (l *liveStream) follow(ctx context.Context, d *replica.Dataset, prefix stri
 func (l *liveStream) everything(ctx context.Context, d *replica.Dataset, prefix string) error {
 	var err error
 	rows := 0
-	oerr := d.Objects(ctx, func(o replica.Object) bool {
-		if len(o.Key) < len(prefix) || o.Key[:len(prefix)] != prefix {
-			return true
-		}
+	l.since = time.Now()
+	oerr := d.ObjectsUnder(ctx, prefix, func(o replica.Object) bool {
 		rows++
-		err = l.value(o)
+		err = l.value(ctx, o)
 		return err == nil && rows < maxLiveRows
 	})
 	if err == nil {
@@ -132,23 +205,23 @@ func (l *liveStream) everything(ctx context.Context, d *replica.Dataset, prefix 
 	return err
 }
 
-func (l *liveStream) value(o replica.Object) error {
+func (l *liveStream) value(ctx context.Context, o replica.Object) error {
 	if !l.unit.granted().CanRead(l.dataset, o.Family.String(), o.Key) {
-		return nil
+		return l.charge(ctx)
 	}
 	v, err := l.unit.s.cfg.Value(l.dataset, o.Family.String(), o.Key)
 	if err != nil {
 		return err
 	}
-	return l.event("value", v)
-}
-
-func (l *liveStream) event(name string, v any) error {
 	b, err := json.Marshal(v)
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.charge(ctx)
 	}
-	return l.write(fmt.Sprintf("event: %s\ndata: %s\n\n", name, b))
+	if err == nil {
+		err = l.write(fmt.Sprintf("event: value\ndata: %s\n\n", b))
+	}
+	l.since = time.Now() // the client's time is its own
+	return err
 }
 
 func (l *liveStream) write(text string) error {

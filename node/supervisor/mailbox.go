@@ -11,7 +11,8 @@ import (
 // ErrFull is answered to those who send a module more than its mailbox holds.
 var ErrFull = errors.New("supervisor: the module's mailbox is full")
 
-// maxWaiting bounds the bytes of the messages in a mailbox, which its limit of events would not.
+// maxWaiting bounds the bytes of what waits in a mailbox, which its limit of events would not: messages, and the fields
+// of requests, whose bodies have a bound of their own.
 const maxWaiting = 16 << 20
 
 // errGone is what waiting events end with when nobody will handle them.
@@ -56,16 +57,30 @@ func newMailbox(limit int) *mailbox {
 func (m *mailbox) push(i *item) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case m.closed:
-		return errGone
-	case m.counted >= m.limit, i.size > maxWaiting-m.bytes:
-		m.dropped++
-		return ErrFull
+	if err := m.refuses(i.size); err != nil {
+		return err
 	}
 	m.counted++
 	m.bytes += i.size
 	m.add(i)
+	return nil
+}
+
+// check says what push would say now to an event of that size, for who has work to do before it.
+func (m *mailbox) check(size int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.refuses(size)
+}
+
+func (m *mailbox) refuses(size int) error {
+	switch {
+	case m.closed:
+		return errGone
+	case m.counted >= m.limit, size > maxWaiting-m.bytes:
+		m.dropped++
+		return ErrFull
+	}
 	return nil
 }
 
@@ -112,7 +127,15 @@ func (i *item) free() bool { return i.changes != nil || i.event.Name == sandbox.
 func (m *mailbox) remove(i *item) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.items = slices.DeleteFunc(m.items, func(x *item) bool { return x == i })
+	at := slices.Index(m.items, i)
+	if at < 0 {
+		return
+	}
+	m.items = slices.Delete(m.items, at, at+1)
+	if !i.free() {
+		m.counted--
+		m.bytes -= i.size
+	}
 }
 
 // setLimit is for a new version of the module.

@@ -48,6 +48,7 @@ type Config struct {
 type Supervisor struct {
 	cfg   Config
 	ready chan struct{} // closed when Run has looked at the shelf
+	web   *memory       // of web requests
 
 	order sync.Mutex // serializes what starts and ends units; taken after alone
 
@@ -60,7 +61,7 @@ type Supervisor struct {
 
 // New makes a supervisor; Run runs it.
 func New(cfg Config) *Supervisor {
-	return &Supervisor{cfg: cfg, ready: make(chan struct{}), units: make(map[string]*unit), bad: make(map[string]error), busy: make(map[string]chan struct{})}
+	return &Supervisor{cfg: cfg, ready: make(chan struct{}), web: newMemory(), units: make(map[string]*unit), bad: make(map[string]error), busy: make(map[string]chan struct{})}
 }
 
 // ErrNotRunning is the error of what needs the supervisor to run.

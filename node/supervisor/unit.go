@@ -40,6 +40,7 @@ type unit struct {
 	journal *journal
 	box     *mailbox
 	space   *guest.Space
+	lives   lives // connections of pages that follow a dataset
 	reloads chan reload
 
 	end  context.CancelFunc
@@ -62,7 +63,6 @@ type unit struct {
 	sessions []*session // of the instance, and of one that is to replace it
 	absent   *session   // of an instance that failed, until the next one has begun: what it asked to hear of waits
 	feeds    map[place]*shared
-	lives    int // connections of pages that follow a dataset
 }
 
 // reload is a new version, compiled already: the one that runs is not to wait for that.

@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,20 +8,9 @@ import (
 	"net/netip"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/numax-mesh/numax/node/module"
-	"github.com/numax-mesh/numax/sandbox"
-)
-
-// Limits of web requests to modules.
-const (
-	maxRequestBody = 16 << 20        // bytes; reading on is an error
-	maxAnswer      = 64 << 20        // bytes; writing on is an error
-	maxHeaders     = 64 << 10        // bytes of the headers of an answer, given or fetched
-	maxUnread      = 64 << 10        // bytes of a request that are read though the guest did not; above, the connection ends
-	unreadTime     = 5 * time.Second // for that
 )
 
 // Web is the part of the node that web browsers see:
@@ -36,21 +23,31 @@ const (
 // Pages of other sites can send nothing here but what a link or an image can. Pages under /m/ are of one site, and can
 // send each other's modules what a person could: modules that do not trust each other are for NAME.localhost.
 func (s *Supervisor) Web() http.Handler {
-	clean := http.NewServeMux() // sends a browser from a/../b to b
-	clean.HandleFunc("/", s.serveWeb)
-	return http.NewCrossOriginProtection().Handler(clean)
+	mux := http.NewServeMux() // sends a browser from a/../b to b
+	mux.HandleFunc("/", s.serveWeb)
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+// clean is a path without . and .. and empty parts, as a guest sees it: what was written as %2e%2e is .. here.
+func clean(p string) string {
+	c := path.Clean("/" + p)
+	if c != "/" && strings.HasSuffix(p, "/") {
+		c += "/"
+	}
+	return c
 }
 
 func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
+	at := clean(r.URL.Path)
 	if name := ownHost(r.Host); s.cfg.Shelf.has(name) {
 		if u := s.unit(name); u != nil {
-			u.serveWeb(w, r, r.URL.Path)
+			u.serveWeb(w, r, at)
 		} else {
 			s.absent(w, name)
 		}
 		return
 	}
-	if rest, ok := strings.CutPrefix(r.URL.Path, "/m/"); ok {
+	if rest, ok := strings.CutPrefix(at, "/m/"); ok {
 		name, below, slash := strings.Cut(rest, "/")
 		u := s.unit(name)
 		switch {
@@ -67,7 +64,7 @@ func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
 	longest := -1
 	for _, u := range s.running() {
 		for _, t := range u.wanted().Manifest.Triggers {
-			if t.HTTP != "" && module.MatchRoute(t.HTTP, r.URL.Path) && len(t.HTTP) > longest {
+			if t.HTTP != "" && module.MatchRoute(t.HTTP, at) && len(t.HTTP) > longest {
 				found, longest = u, len(t.HTTP)
 			}
 		}
@@ -76,7 +73,7 @@ func (s *Supervisor) serveWeb(w http.ResponseWriter, r *http.Request) {
 		s.absent(w, "")
 		return
 	}
-	found.serveWeb(w, r, r.URL.Path)
+	found.serveWeb(w, r, at)
 }
 
 // absent answers for a module that does not run, by name, or for an address that none serves. Who asks a node that has
@@ -138,36 +135,7 @@ func (u *unit) serveWeb(w http.ResponseWriter, r *http.Request, below string) {
 		http.Error(w, "the module does not run: it has "+strings.ReplaceAll(state, "gave-up", "failed"), http.StatusServiceUnavailable)
 		return
 	}
-	// A guest may answer before it has read all that was sent.
-	a := &answer{w: w, out: http.NewResponseController(w)}
-	_ = a.out.EnableFullDuplex()
-	fields := map[string]string{
-		"method": r.Method, "path": below, "query": r.URL.RawQuery, "host": r.Host, "remote": r.RemoteAddr,
-	}
-	for name, values := range r.Header {
-		fields["header."+strings.ToLower(name)] = strings.Join(values, ", ")
-	}
-	done := make(chan error, 1)
-	err := u.box.push(&item{
-		event: &sandbox.Event{
-			Name: sandbox.OnRequest, Fields: fields, Body: http.MaxBytesReader(w, r.Body, maxRequestBody), Response: a,
-		},
-		done: func(err error) { done <- err },
-	})
-	if err == nil {
-		select {
-		case err = <-done:
-		case <-r.Context().Done():
-			if a.abandon() {
-				return // nobody has begun with it
-			}
-			err = <-done
-		}
-	}
-	a.finish(err)
-	// What it left unread, or the connection would end under the client's next request.
-	_ = a.out.SetReadDeadline(time.Now().Add(unreadTime))
-	_, _ = io.CopyN(io.Discard, r.Body, maxUnread)
+	u.ask(w, r, below)
 }
 
 // serveFile serves a file of the module's bundle, if there is one of that path.
@@ -201,149 +169,4 @@ func (u *unit) serveFile(w http.ResponseWriter, r *http.Request, below string) b
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, path.Base(name), time.Time{}, content)
 	return true
-}
-
-// answer is sandbox.Response over a web request. What the guest wrote to the store is on disk before anything is sent.
-type answer struct {
-	w      http.ResponseWriter
-	out    *http.ResponseController
-	settle func() error // set before the guest is told
-	undo   func()       // what begin has set
-
-	mu    sync.Mutex // guards begun and gone
-	begun bool
-	gone  bool
-
-	// Of the guest's goroutine, then of finish.
-	status  int
-	sent    bool
-	size    int
-	headers int
-}
-
-var errSent = errors.New("supervisor: the answer was begun already")
-
-// begin is called when a guest is about to see the request; false if nobody waits any more. From then on the client has
-// as long as the guest to send and to take what belongs to it: neither may hold up the other events of the module.
-func (a *answer) begin(v *version, s *session) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.begun, a.settle = true, s.guest.SettleCall
-	if a.gone {
-		return false
-	}
-	within := func(d time.Duration) {
-		at := time.Now().Add(d)
-		_ = a.out.SetReadDeadline(at)
-		_ = a.out.SetWriteDeadline(at)
-	}
-	within(v.pkg.Manifest.Limits.Deadline)
-	stop := context.AfterFunc(v.unit.feeding, func() { within(shutdownTime) })
-	a.undo = func() {
-		if stop() { // else the node is stopping
-			_ = a.out.SetReadDeadline(time.Time{})
-			_ = a.out.SetWriteDeadline(time.Time{})
-		}
-	}
-	return true
-}
-
-// abandon is called when the client has gone; false if a guest is at it.
-func (a *answer) abandon() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.gone = true
-	return !a.begun
-}
-
-// Status implements sandbox.Response.
-func (a *answer) Status(code int) error {
-	if a.sent {
-		return errSent
-	}
-	a.status = code
-	return nil
-}
-
-// Header implements sandbox.Response.
-func (a *answer) Header(name, value string) error {
-	if a.sent {
-		return errSent
-	}
-	if a.headers += len(name) + len(value) + 32; a.headers > maxHeaders {
-		return sandbox.ErrQuota
-	}
-	switch http.CanonicalHeaderKey(name) {
-	case "Service-Worker-Allowed", "Clear-Site-Data":
-		return sandbox.ErrDenied // they reach over to the pages of other modules
-	}
-	if name == "" || strings.ContainsAny(name+value, "\r\n\x00") || strings.ContainsAny(name, " :") {
-		return errors.New("supervisor: not a header")
-	}
-	a.w.Header().Add(name, value)
-	return nil
-}
-
-// Write implements sandbox.Response.
-func (a *answer) Write(p []byte) (int, error) {
-	if a.size += len(p); a.size > maxAnswer {
-		return 0, sandbox.ErrQuota
-	}
-	if err := a.send(); err != nil {
-		return 0, err
-	}
-	n, err := a.w.Write(p)
-	if f, ok := a.w.(http.Flusher); ok && err == nil {
-		f.Flush()
-	}
-	return n, err
-}
-
-func (a *answer) send() error {
-	if a.sent {
-		return nil
-	}
-	if a.settle != nil {
-		if err := a.settle(); err != nil {
-			return err
-		}
-	}
-	a.sent = true
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
-	if a.w.Header().Get("X-Content-Type-Options") == "" {
-		a.w.Header().Set("X-Content-Type-Options", "nosniff")
-	}
-	a.w.WriteHeader(a.status)
-	return nil
-}
-
-// finish ends the answer as the guest's call ended.
-func (a *answer) finish(err error) {
-	if a.undo != nil {
-		defer a.undo()
-	}
-	if err == nil {
-		return
-	}
-	if a.sent {
-		panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
-	}
-	// The client's time may have run out too, and a connection on which it has serves nothing more.
-	a.w.Header().Set("Connection", "close")
-	status := http.StatusInternalServerError
-	late := new(sandbox.DeadlineError)
-	switch {
-	case errors.Is(err, ErrFull):
-		a.w.Header().Set("Retry-After", "1")
-		status = http.StatusServiceUnavailable
-	case errors.Is(err, errGone):
-		status = http.StatusServiceUnavailable
-	case errors.Is(err, errUnanswered):
-		status = http.StatusNotFound
-	case errors.As(err, &late):
-		status = http.StatusGatewayTimeout
-	}
-	http.Error(a.w, http.StatusText(status), status)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -309,44 +308,9 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// A client that does not send what it said it would, or does not take what it asked for, holds up nobody for longer
-// than the module's deadline.
-func TestWebStalls(t *testing.T) {
-	w := newWorld(t)
-	p := newProgram()
-	read := p.Import("nx", "event_read", types{i32, i32}, types{i32})
-	write := p.Import("nx", "http_write", types{i32, i32}, types{i32})
-	p.On(sandbox.OnRequest, slices.Concat(
-		sandboxtest.Const32(0), sandboxtest.Const32(100), sandboxtest.CallFunc(read), sandboxtest.Drop(),
-		[]byte{0x03, 0x40}, sandboxtest.Const32(0), sandboxtest.Const32(60_000), sandboxtest.CallFunc(write), // until it fails
-		sandboxtest.Const32(0), []byte{0x4e, 0x0d, 0, 0x0b})...)
-	p.On(sandbox.OnMessage, p.count("messages")...)
-	w.addSite("site", "[limits]\ndeadline = \"200ms\"\n[grants]\nsubscribe = [\"e\"]\n"+all+"[[triggers]]\nmessage = \"e\"\n", p.Bytes(), nil)
-	host := strings.TrimPrefix(w.serve().URL, "http://")
-	for n, request := range []string{
-		"POST /m/site/ HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
-		"GET /m/site/ HTTP/1.1\r\nHost: x\r\n\r\n",
-	} {
-		c, err := net.Dial("tcp", host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := c.Write([]byte(request)); err != nil {
-			t.Fatal(err)
-		}
-		w.wait("the request", func() bool { return w.super.status("site").Calls["on_request"] == uint64(n+1) })
-		before := w.counted("messages")
-		w.wait("a message after it", func() bool {
-			_ = w.bus.Publish(t.Context(), "e", nil)
-			return w.counted("messages") > before
-		})
-	}
-}
-
 // What an answer may have in headers is bounded, and some would reach over to other modules.
 func TestAnswerHeaders(t *testing.T) {
-	a := &answer{w: httptest.NewRecorder()}
+	a := &answer{headers: make(http.Header), body: spool{hold: newMemory().hold("", "")}}
 	if err := a.Header("Service-Worker-Allowed", "/"); !errors.Is(err, sandbox.ErrDenied) {
 		t.Errorf("a worker over all modules: %v", err)
 	}
