@@ -76,14 +76,16 @@ func (c *counter) Apply(author Author, op *Op, _ Version) (bool, error) {
 // counters lets a state of either family join another of its own.
 func (c *counter) counters() *counter { return c }
 
-func (c *counter) Merge(other Object, _, _ Version) (bool, error) {
+func (c *counter) Merge(other Object, mine, _ Version) (bool, error) {
 	o, ok := other.(interface{ counters() *counter })
 	if !ok || other.Family() != c.family {
 		return false, otherFamily(c, other)
 	}
 	changed := false
 	for a, x := range o.counters().cells {
-		changed = c.join(a, x.seq, x.p, x.n) || changed
+		if x.seq > mine[a] { // else it was applied here, whatever the other says of it
+			changed = c.join(a, x.seq, x.p, x.n) || changed
+		}
 	}
 	return changed, nil
 }

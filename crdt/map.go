@@ -160,7 +160,7 @@ func (s *MapState) Merge(other Object, mine, theirs Version) (bool, error) {
 	changed := s.forgotten(before) > 0
 	changed = s.raiseFloor(o.floor) || changed
 	for field, c := range o.cells {
-		if s.cells[field] != nil || !mine.Covers(c.dot) {
+		if !mine.Covers(c.dot) { // else it was applied here, and lost or was removed
 			changed = s.joinDirty([]byte(field), &c.lwwCell) || changed
 		}
 	}

@@ -21,8 +21,9 @@ type Object interface {
 
 	// Merge joins another replica's whole state. mine and theirs are the
 	// causal contexts of the two; what one side lacks although its context
-	// covers it was removed there, and maybe forgotten (see Age). other is not
-	// changed and nothing of it is kept.
+	// covers it was removed there, and maybe forgotten (see Age). What mine covers
+	// was applied here: of that nothing is taken, whatever other says of it. other
+	// is not changed and nothing of it is kept.
 	Merge(other Object, mine, theirs Version) (changed bool, err error)
 
 	// Age forgets the tombstones that h allows, and says how many went and how

@@ -43,12 +43,12 @@ func (s *RegisterState) Apply(author Author, op *Op, _ Version) (bool, error) {
 }
 
 // Merge joins another state; see Object.
-func (s *RegisterState) Merge(other Object, _, _ Version) (bool, error) {
+func (s *RegisterState) Merge(other Object, mine, _ Version) (bool, error) {
 	o, ok := other.(*RegisterState)
 	if !ok {
 		return false, otherFamily(s, other)
 	}
-	return !o.cell.dot.IsZero() && s.join(&o.cell), nil
+	return !mine.Covers(o.cell.dot) && s.join(&o.cell), nil
 }
 
 // Age has nothing to forget; see Object.

@@ -47,6 +47,9 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 			b.Delete(datastore.AckKey(d.id, id[:]))
 		}
 	}
+	if err := d.keepHeads(&b, j, logs); err != nil {
+		return err
+	}
 	for a := range given {
 		if err := d.deleteFrom(&b, a, logs[a].have+1); err != nil {
 			return err
@@ -97,6 +100,35 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 		return err
 	}
 	d.r.log.Info("joined the state of another replica", "dataset", d.name, "of", j.state.manifest.author, "authors", len(logs))
+	return nil
+}
+
+// keepHeads keeps the heads of the logs that the state moves on. A log whose head
+// was not shown is not moved.
+func (d *Dataset) keepHeads(b *datastore.Batch, j *join, logs map[crdt.Author]logState) error {
+	for a, theirs := range j.state.manifest.logs {
+		l := logs[a]
+		if l.cut != theirs.have || l.cutHead != theirs.head {
+			continue
+		}
+		id := a.Bytes()
+		var signed []byte
+		var err error
+		switch _, shown := j.heads[a]; {
+		case shown:
+			signed, err = d.r.store.Get(datastore.ShownKey(j.space, id[:]))
+		case d.isNewLog(a, theirs):
+			err = fmt.Errorf("%w: %w: %s", ErrMalformed, errHead, a)
+		default: // the log that is here ends there too
+			ours := d.durable[a]
+			ours.applied = ours.have
+			signed, err = ours.signedHead(d.r.store, d.id, a)
+		}
+		if err != nil {
+			return err
+		}
+		b.Put(datastore.HeadKey(d.id, id[:]), signed)
+	}
 	return nil
 }
 

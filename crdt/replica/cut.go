@@ -32,6 +32,7 @@ func (d *Dataset) cutLogs(ctx context.Context, logs map[crdt.Author]logState) er
 // cutTo cuts the logs behind a version that the objects have.
 func (d *Dataset) cutTo(ctx context.Context, to crdt.Version, logs map[crdt.Author]logState) error {
 	heads := make(map[crdt.Author]EntryID)
+	signed := make(map[crdt.Author][]byte)
 	for a, seq := range to {
 		l := logs[a]
 		if seq <= l.cut || seq > l.applied {
@@ -41,6 +42,9 @@ func (d *Dataset) cutTo(ctx context.Context, to crdt.Version, logs map[crdt.Auth
 		l.applied = seq
 		head, err := l.appliedHead(d.r.store, d.id, a)
 		if err != nil {
+			return err
+		}
+		if signed[a], err = l.signedHead(d.r.store, d.id, a); err != nil {
 			return err
 		}
 		heads[a] = head
@@ -60,6 +64,8 @@ func (d *Dataset) cutTo(ctx context.Context, to crdt.Version, logs map[crdt.Auth
 			l.cut, l.cutHead = to[a], head
 			d.logs[a] = l
 			d.touched[a] = struct{}{}
+			id := a.Bytes()
+			d.extra = append(d.extra, row{datastore.HeadKey(d.id, id[:]), signed[a]})
 		}
 	}
 	d.r.queue.push(0, 0)

@@ -80,7 +80,7 @@ func (s *session) onWant(p []byte) error {
 	case below && s.maySend(d):
 		sv, err = d.newStateServe(w.channel, w.credit)
 	case below && !s.mayRead():
-		s.sendStarts(d, w.version)
+		err = s.sendStarts(d, w.version)
 	}
 	if sv == nil && (err == nil || errors.Is(err, ErrBusy)) {
 		sv, err = d.newServe(w, s.began), nil

@@ -28,7 +28,7 @@ import (
 //	rows      uvarint channel ‖ rows             …
 //	seal      uvarint channel ‖ seal             … to here; done follows
 //	stop      uvarint channel                    send nothing more for this want
-//	starts    id 16 ‖ n × start                  where logs begin, for a peer that may not have the state
+//	starts    id 16 ‖ n × signed header          where logs begin, for a peer that may not have the state
 //
 //	A            B
 //	│── root ───►│  equal: silence

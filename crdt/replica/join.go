@@ -39,7 +39,8 @@ type join struct {
 
 	space datastore.Space
 	batch datastore.Batch
-	rank  uint64 // of the last op of a family that is not known
+	heads map[crdt.Author]struct{} // whose heads were shown, and lie in the space
+	rank  uint64                   // of the last op of a family that is not known
 }
 
 var (
@@ -75,10 +76,11 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 		return nil, errJoining
 	}
 	j := &join{
-		d: d, state: state, theirs: m.version(), replace: replace,
-		mine: make(crdt.Version), stop: func() {},
+		d: d, state: state, theirs: state.version, replace: replace,
+		mine: make(crdt.Version), stop: func() {}, heads: make(map[crdt.Author]struct{}),
 	}
 	state.object = j.object
+	state.news, state.head = d.isNewLog, j.head
 	defer func() {
 		if err != nil {
 			j.close()
@@ -102,6 +104,23 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 	_, _ = rand.Read(j.space[:]) // never fails
 	j.batch.Put(datastore.GarbageKey(j.space), nil)
 	return j, j.flush(0)
+}
+
+// isNewLog reports whether a log is not the one that ends here.
+func (d *Dataset) isNewLog(a crdt.Author, l logHead) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ours := d.durable[a]
+	return ours.have != l.have || ours.head != l.head
+}
+
+// head keeps the verified head of an author's log, beside the objects of the new
+// space, until the state is adopted.
+func (j *join) head(a crdt.Author, signed []byte) error {
+	id := a.Bytes()
+	j.batch.Put(datastore.ShownKey(j.space, id[:]), signed)
+	j.heads[a] = struct{}{}
+	return j.flush(joinBatch)
 }
 
 // pin reads what is ours.

@@ -75,13 +75,16 @@ func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
 	}
 	s := &stateSource{view: view, manifest: m.encode(), key: d.r.key}
 	s.hash = newStateHash(s.manifest)
-	s.parts = []statePart{{table: stateAcks, authors: authors, row: func(a crdt.Author) ([]byte, error) {
-		k, _, err := readAck(view, d.id, a, logs[a])
-		if err != nil {
-			return nil, err
-		}
-		return k.append(nil), nil
-	}}}
+	s.parts = []statePart{
+		{table: stateAcks, authors: authors, row: func(a crdt.Author) ([]byte, error) {
+			k, _, err := readAck(view, d.id, a, logs[a])
+			if err != nil {
+				return nil, err
+			}
+			return k.append(nil), nil
+		}},
+		{table: stateHeads, authors: authors, row: func(a crdt.Author) ([]byte, error) { return logs[a].signedHead(view, d.id, a) }},
+	}
 	if modules {
 		s.parts = append(s.parts, statePart{table: stateModules, prefix: datastore.ModulesPrefix()})
 	}

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -21,56 +20,71 @@ import (
 // Its objects stay empty, so it is marked as lacking something: should it be given
 // a key one day, it asks for a state.
 
-// logStart is where an author's log begins, in a starts frame:
+// decodeStarts reads a starts frame, and verifies the heads of logs that are news:
 //
-//	starts := id 16 ‖ n × (author 40 ‖ cut 8 ‖ id of the entry that ended there 32)
-type logStart struct {
-	author crdt.Author
-	cut    uint64
-	head   EntryID
-}
-
-const logStartSize = crdt.AuthorSize + 8 + len(EntryID{})
-
-func decodeStarts(b []byte) ([]logStart, error) {
-	if len(b)%logStartSize != 0 || len(b)/logStartSize > MaxDeps {
-		return nil, fmt.Errorf("%w: starts frame of %d bytes", ErrMalformed, len(b))
-	}
-	list := make([]logStart, len(b)/logStartSize)
-	for i := range list {
-		p := b[i*logStartSize:]
-		a, err := crdt.AuthorFromBytes(p[:crdt.AuthorSize])
+//	starts := id 16 ‖ n × head of the entry that a log was cut behind
+func decodeStarts(b []byte, news func(*Entry) bool) (list []*Entry, err error) {
+	for len(b) > 0 {
+		e, header, rest, err := cutHead(b)
+		if err == nil && news(e) {
+			if err = e.verify(header); err == nil {
+				list = append(list, e)
+			}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: starts frame: %w", ErrMalformed, err)
 		}
-		list[i] = logStart{a, binary.BigEndian.Uint64(p[crdt.AuthorSize:]), EntryID(p[crdt.AuthorSize+8 : logStartSize])}
+		b = rest
 	}
 	return list, nil
 }
 
 // sendStarts tells a peer that may not have states where logs begin that its
-// version is below.
-func (s *session) sendStarts(d *Dataset, version summary) {
-	list := append([]byte(nil), d.id[:]...)
+// version is below: as many as one frame holds; its next want gets the others.
+func (s *session) sendStarts(d *Dataset, version summary) error {
+	var authors []crdt.Author
 	d.mu.Lock()
 	for a, l := range d.durable {
 		if l.cut > version[d.hash(a)] && !d.isForked(a) {
-			list = binary.BigEndian.AppendUint64(a.Append(list), l.cut)
-			list = append(list, l.cutHead[:]...)
+			authors = append(authors, a)
 		}
 	}
 	d.mu.Unlock()
+	list := append([]byte(nil), d.id[:]...)
+	for _, a := range authors {
+		id := a.Bytes()
+		signed, err := s.r.store.Get(datastore.HeadKey(d.id, id[:]))
+		if errors.Is(err, datastore.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(list)+len(signed) > maxFrame-64 {
+			break
+		}
+		list = append(list, signed...)
+	}
 	s.send(frame(frameStarts, list))
+	return nil
 }
 
-// onStarts takes the word of one who may read, and so knows.
+// onStarts begins logs where one who may read has them from, and their authors
+// signed that they came so far.
 func (s *session) onStarts(ctx context.Context, p []byte) error {
 	d, p, err := s.named(p)
 	if err != nil || d == nil {
 		return err
 	}
-	list, err := decodeStarts(p)
-	if err != nil || s.r.haveKey() || !s.mayRead() {
+	if s.r.haveKey() || !s.mayRead() {
+		return nil
+	}
+	list, err := decodeStarts(p, func(e *Entry) bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return e.Network == s.r.network && e.Dataset == d.id && e.Last() > d.logs[e.Author].have
+	})
+	if err != nil || len(list) == 0 {
 		return err
 	}
 	err = s.r.exclusively(ctx, func(ctx context.Context) error { return d.beginLogs(ctx, list) })
@@ -83,16 +97,19 @@ func (s *session) onStarts(ctx context.Context, p []byte) error {
 
 // beginLogs moves logs up to where others have theirs from. Replica.cut is held
 // whole and nothing is on its way to disk.
-func (d *Dataset) beginLogs(ctx context.Context, list []logStart) error {
+func (d *Dataset) beginLogs(ctx context.Context, list []*Entry) error {
 	d.mu.Lock()
 	begun := make(map[crdt.Author]logState)
+	heads := make(map[crdt.Author][]byte)
 	for _, x := range list {
-		l, known := d.durable[x.author]
-		if x.author == d.self || x.cut <= l.have || x.cut > d.stands(x.author) || d.isForked(x.author) ||
-			!known && len(d.durable)+len(begun) >= MaxDeps-1 {
+		l, known := d.durable[x.Author]
+		at := x.Last()
+		if x.Author == d.self || at <= l.have || at > d.stands(x.Author) || d.isForked(x.Author) ||
+			!known && (len(d.durable)+len(begun) >= MaxDeps-1 || !d.hasRoom(x.Author)) {
 			continue
 		}
-		begun[x.author] = logState{logHead{have: x.cut, head: x.head, cut: x.cut, cutHead: x.head}, x.cut}
+		begun[x.Author] = logState{logHead{have: at, head: x.ID, cut: at, cutHead: x.ID}, at}
+		heads[x.Author] = x.head()
 	}
 	if len(begun) == 0 {
 		d.mu.Unlock()
@@ -104,6 +121,7 @@ func (d *Dataset) beginLogs(ctx context.Context, list []logStart) error {
 	for a, l := range begun {
 		id := a.Bytes()
 		b.Put(datastore.VersionKey(d.id, id[:]), l.append(nil))
+		b.Put(datastore.HeadKey(d.id, id[:]), heads[a])
 	}
 	d.mu.Unlock()
 	if err := d.r.write(ctx, &b); err != nil {

@@ -28,23 +28,26 @@ import (
 // before; it begins with its table:
 //
 //	a‖author 40                     → ack row (acks.go)
+//	h‖author 40                     → head: the author's word for its log (heads.go)
 //	m‖esc(module)‖key               → db_* value; in files only
 //	o‖family 1‖esc(key)‖slot        → one slot of an object
 //	x‖kind 1‖author hash 16         → a fact about an author (control.go)
 //
 // hash is BLAKE3 over the manifest and all rows as they are, packed; the
 // signature is by the manifest's author over a domain and the hash. So the state
-// is as its maker had it; what the maker had is its word, for the entries that
-// would prove it are gone.
+// is as its maker had it, and says of no log more than its author signed. What the
+// objects hold of entries that are gone is the maker's word.
 const (
-	stateVersion = 1
+	stateVersion = 2
 	stateChunk   = 256 << 10 // bytes of rows in one frame, about
 
 	// A state that has more of what must be in memory at once is refused.
-	maxStateObject = 256 << 20 // rows of one object
-	maxStateFacts  = 32 << 20
+	maxStateObject = 64 << 20 // rows of one object
+	maxStateFacts  = 8 << 20
+	maxStateAcks   = 32 << 20
 
 	stateAcks    = 'a'
+	stateHeads   = 'h'
 	stateModules = 'm'
 	stateObjects = 'o'
 	stateFacts   = 'x'
@@ -235,12 +238,18 @@ func splitObject(b []byte) (key, slot []byte) {
 // stateReader takes a state apart as it comes.
 type stateReader struct {
 	manifest             *manifest
+	version              crdt.Version
 	hash                 *stateHash
 	last                 []byte     // key of the last row
 	open                 objectRows // as far as its rows have come
 	openBytes, factBytes int
 	acks                 map[crdt.Author]*ack
+	ackBytes             int
+	heads                int // that have come
 	facts                []stateRow
+
+	news func(crdt.Author, logHead) bool          // whether a log is another than the one here
+	head func(a crdt.Author, signed []byte) error // is given the head of each that is; verified
 
 	object func(objectRows) error        // is given each object
 	module func(key, value []byte) error // each db_* row; nil leaves them out
@@ -251,7 +260,10 @@ func newStateReader(encoded []byte) (*stateReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stateReader{manifest: m, hash: newStateHash(encoded), acks: make(map[crdt.Author]*ack)}, nil
+	return &stateReader{
+		manifest: m, version: m.version(), hash: newStateHash(encoded), acks: make(map[crdt.Author]*ack),
+		news: func(crdt.Author, logHead) bool { return true }, head: func(crdt.Author, []byte) error { return nil },
+	}, nil
 }
 
 // rows takes the next frame of rows.
@@ -283,12 +295,17 @@ func (s *stateReader) row(r stateRow) error {
 		if _, known := s.manifest.logs[a]; err == nil && !known {
 			err = errors.New("ack of nobody")
 		}
+		if s.ackBytes += 3 * len(r.value); s.ackBytes > maxStateAcks {
+			err = fmt.Errorf("acks of more than %d bytes", maxStateAcks)
+		}
 		if err == nil {
 			s.acks[a], err = decodeAck(r.value)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
+	case stateHeads:
+		return s.takeHead(key, r.value)
 	case stateModules:
 		if s.module != nil {
 			return s.module(bytes.Clone(key), bytes.Clone(r.value))
@@ -297,6 +314,14 @@ func (s *stateReader) row(r stateRow) error {
 		key, slot := splitObject(key)
 		if key == nil {
 			return fmt.Errorf("%w: object row", ErrMalformed)
+		}
+		if s.heads < len(s.manifest.logs) {
+			return fmt.Errorf("%w: %w", ErrMalformed, errHead)
+		}
+		if f := crdt.Family(key[0]); f.Known() {
+			if err := crdt.CheckRow(f, slot, r.value, s.version); err != nil {
+				return fmt.Errorf("%w: %w", ErrMalformed, err)
+			}
 		}
 		if !bytes.Equal(key, s.open.key) {
 			if err := s.close(); err != nil {
@@ -317,6 +342,25 @@ func (s *stateReader) row(r stateRow) error {
 	return nil // a table of a later version
 }
 
+// takeHead takes the head of an author's log. They come in the order of authors,
+// before any object.
+func (s *stateReader) takeHead(key, signed []byte) error {
+	a, err := crdt.AuthorFromBytes(key)
+	l, known := s.manifest.logs[a]
+	if err != nil || !known {
+		return fmt.Errorf("%w: head of nobody", ErrMalformed)
+	}
+	s.heads++ // no key comes twice
+	news := s.news(a, l)
+	if err := checkHead(signed, s.manifest.network, s.manifest.dataset, a, l, news); err != nil {
+		return err
+	}
+	if !news {
+		return nil
+	}
+	return s.head(a, bytes.Clone(signed))
+}
+
 // close hands over the object whose rows have all come.
 func (s *stateReader) close() error {
 	o := s.open
@@ -331,6 +375,9 @@ func (s *stateReader) close() error {
 func (s *stateReader) end(seal []byte) error {
 	if err := s.hash.check(seal, s.manifest.author); err != nil {
 		return err
+	}
+	if s.heads < len(s.manifest.logs) {
+		return fmt.Errorf("%w: %w", ErrMalformed, errHead)
 	}
 	for a, l := range s.manifest.logs {
 		if k := s.acks[a]; k == nil || k.upto > l.have {

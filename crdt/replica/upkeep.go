@@ -143,6 +143,9 @@ func (r *Replica) deleteGarbage(ctx context.Context) error {
 			err = r.store.DeletePrefix(ctx, datastore.ObjectsPrefix(s))
 		}
 		if err == nil {
+			err = r.store.DeletePrefix(ctx, datastore.ShownKey(s, nil))
+		}
+		if err == nil {
 			var b datastore.Batch
 			b.Delete(datastore.GarbageKey(s))
 			err = r.store.Write(&b)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -62,12 +63,22 @@ func (p *pen) write(role Role, bodies ...Body) error {
 	return nil
 }
 
-// reserve is room in the set that only revocations, and the keys that they make
-// necessary, may take.
+// kept says whether what was written has its place in the set.
+func (p *pen) kept() error {
+	for _, r := range p.wrote {
+		if p.roster.byID[r.ID] == nil {
+			return ErrFull
+		}
+	}
+	return nil
+}
+
+// reserve is room in the set that only the keys may take which revocations make
+// necessary. Revocations have quotas of their own.
 const reserve = 1024
 
 func (p *pen) room() error {
-	if len(p.roster.records) >= MaxRecords-reserve || p.roster.bytes >= MaxBytes-reserve<<10 {
+	if p.roster.rest >= MaxRecords-reserve || p.roster.restBytes >= MaxBytes-reserve<<10 {
 		return ErrFull
 	}
 	return nil
@@ -95,23 +106,34 @@ func (p *pen) grant(g Grant) error {
 // revoke ends a membership. Of the subject's records those stand that are known
 // and not dropped; of its logs, what logs says.
 func (p *pen) revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
-	role := Admin
 	if subject == p.self {
-		role = Relay
-	} else if _, err := p.under(Admin); err != nil {
+		return p.leave(drop)
+	}
+	if _, err := p.under(Admin); err != nil {
 		return err
 	}
 	m, known := p.roster.Member(subject)
 	if !known {
 		return fmt.Errorf("device %v: %w", subject, ErrNotMember)
 	}
-	if subject == p.self && p.roster.onlyAdmin(p.self) {
-		return errors.New("this device is the only admin, and nobody could let anyone in or out any more: let another admin in first")
-	}
-	if mine := p.roster.rankOf(p.self); subject != p.self && m.Rank < mine {
+	if mine := p.roster.rankOf(p.self); m.Rank < mine {
 		return fmt.Errorf("device %v (%s) is an admin above this one: only the founder, or an admin as near to it, can revoke it", subject, m.Name)
 	}
-	standing := p.recordsOf(func(r *Record) bool { return r.Issuer == subject && (drop == nil || !drop(r)) })
+	if err := p.end(subject, logs, p.recordsOf(func(r *Record) bool { return r.Issuer == subject && (drop == nil || !drop(r)) })); err != nil {
+		return err
+	}
+	wrote := p.wrote
+	if err := p.reseal(); err != nil {
+		return err
+	}
+	if p.roster.full() { // it is out all the same; the key changes when there is room
+		p.wrote = wrote
+	}
+	return nil
+}
+
+// end writes the revocations that say of a subject what stands.
+func (p *pen) end(subject Key, logs []Limit, standing []ID) error {
 	slices.SortFunc(logs, compareLimits)
 	logs = slices.Compact(logs)
 	var bodies []Body
@@ -120,13 +142,58 @@ func (p *pen) revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
 		bodies = append(bodies, &Revocation{Subject: subject, Standing: standing[:n], Logs: logs[:l]})
 		standing, logs = standing[n:], logs[l:]
 	}
-	if err := p.write(role, bodies...); err != nil {
+	if err := p.write(Admin, bodies...); err != nil {
 		return err
 	}
-	if !p.roster.Has(p.self, Admin) {
-		return nil // it left; those who stay make a new key
+	return p.kept()
+}
+
+// leave ends the membership of this device. Those who stay make a new key.
+func (p *pen) leave(drop func(*Record) bool) error {
+	if p.roster.onlyAdmin(p.self) {
+		return errors.New("this device is the only admin, and nobody could let anyone in or out any more: let another admin in first")
 	}
-	return p.reseal()
+	v := &Revocation{Subject: p.self}
+	if p.roster.Has(p.self, Admin) {
+		v.Standing = p.recordsOf(func(r *Record) bool { return r.Issuer == p.self && (drop == nil || !drop(r)) })
+		if len(v.Standing) > maxOwn {
+			return fmt.Errorf("this device said more as an admin (%d records) than it can list when it leaves, at most %d: let another admin revoke it", len(v.Standing), maxOwn)
+		}
+	}
+	if err := p.write(Relay, v); err != nil {
+		return err
+	}
+	return p.kept()
+}
+
+// confirmLeft has this admin say too what those say that were admins and left. Their own
+// word could be replaced by whoever has their keys; with this, it counts no more. The
+// founder's seat nobody else can end.
+func (p *pen) confirmLeft() error {
+	mine := p.roster.rankOf(p.self)
+	for k, ended := range p.roster.ended {
+		if k == p.roster.genesis.Founder || k == p.self || slices.ContainsFunc(ended, func(v *Record) bool { return !v.leaves() }) {
+			continue
+		}
+		rank := math.MaxInt
+		for _, g := range p.roster.grants[k] {
+			if g.Body.(*Grant).Role == Admin {
+				rank = min(rank, g.rank)
+			}
+		}
+		if rank == math.MaxInt || rank < mine {
+			continue
+		}
+		standing := p.recordsOf(func(r *Record) bool { return r.Issuer == k })
+		for _, v := range ended { // also what is still on its way here
+			standing = append(standing, v.Body.(*Revocation).Standing...)
+		}
+		slices.SortFunc(standing, compareIDs)
+		if err := p.end(k, nil, slices.Compact(standing)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // onlyAdmin reports whether a device is an admin, and nobody else is.
@@ -184,13 +251,16 @@ func (p *pen) closeInvite(id ID) error {
 	if bodies == nil {
 		bodies = []Body{&Revocation{Subject: i.Key}}
 	}
-	return p.write(Admin, bodies...)
+	if err := p.write(Admin, bodies...); err != nil {
+		return err
+	}
+	return p.kept()
 }
 
 // reseal hands out what members lack of the network's keys.
 func (p *pen) reseal() error {
 	ring := p.roster.ring(p.self, p.sealing, p.ring)
-	key, epoch, members, older := p.roster.missing(ring)
+	key, epoch, members, older := p.roster.missing(ring, millis(p.now))
 	var bodies []Body
 	for len(members) > 0 || len(older) > 0 {
 		k := &Keys{Key: key.ID(), Epoch: epoch}

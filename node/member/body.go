@@ -75,6 +75,13 @@ func (g *Grant) append(dst []byte) []byte {
 // knowledge of it; whatever was granted at the same time, it wins. Its subject
 // may also be the key of an invite, which it closes.
 //
+// A device leaves by a revocation of itself. That has no time and says nothing of the
+// device's logs, and of one that is no admin nothing at all: so there is one such record
+// for each grant, however often its key signs. Were it to say how far its logs stand, it
+// could say so of entries that do not exist yet, and whoever has the key could write on
+// after it left. What stands of its logs is what others had of them: a writer vouches for
+// what it had applied, and an admin may revoke the device too and list what it had.
+//
 //	subject 32 ‖ n ‖ n × id 16 ‖ n ‖ n × (dataset 16 ‖ replica 8 ‖ seq 8)
 type Revocation struct {
 	Subject  Key
@@ -95,6 +102,9 @@ const limitSize = 16 + 8 + 8
 const (
 	maxStanding = 1024
 	maxLogs     = 1024
+	// maxOwn is how many of its records an admin that leaves can list: there is one such
+	// revocation. One that said more has to be revoked by another.
+	maxOwn = 4000
 )
 
 func (*Revocation) kind() byte { return kindRevocation }

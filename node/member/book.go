@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,11 +25,14 @@ type Book struct {
 
 	// changing is held for a whole change, with its write to disk: changes queue
 	// up, while who only reads takes the view.
-	changing sync.Mutex
+	changing turns
+	disk     journal // guarded by changing
 
 	mu       sync.Mutex // guards the fields below
 	watchers map[chan struct{}]struct{}
 	pending  []PendingRequest // oldest first, at most MaxPending
+	budgets  map[Key]*budget  // of peers that make this device work, at most maxBudgets
+	sessions map[Key]int      // that go on, at most maxSessions with one peer
 }
 
 // view is what follows from one set of records.
@@ -94,7 +96,7 @@ func Open(o Options) (*Book, error) {
 	if err != nil {
 		return nil, fmt.Errorf("member: open: %w", err)
 	}
-	g, records, err := decodeFile(data)
+	g, records, err := b.disk.decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("member: open %s: %w", o.File, err)
 	}
@@ -115,7 +117,8 @@ func newBook(o Options) (*Book, error) {
 	}
 	return &Book{
 		file: o.File, key: o.Key, self: publicKey(o.Key), seal: seal, now: o.Now,
-		watchers: make(map[chan struct{}]struct{}),
+		watchers: make(map[chan struct{}]struct{}), budgets: make(map[Key]*budget), sessions: make(map[Key]int),
+		changing: newTurns(), disk: journal{name: o.File},
 	}, nil
 }
 
@@ -136,7 +139,7 @@ func (b *Book) begin(g Genesis) error {
 	if err := b.mayBegin(); err != nil {
 		return err
 	}
-	if err := writeFile(b.file, encodeFile(&g, nil)); err != nil {
+	if err := b.disk.rewrite(&g, nil); err != nil {
 		return err
 	}
 	b.show(evaluate(g, nil))
@@ -186,92 +189,10 @@ func (b *Book) Watch() (changed <-chan struct{}, stop func()) {
 	}
 }
 
-// Merge takes in records that others show, and says how many were news. Records
-// without effect are dropped; one that is malformed, forged or of another
-// network is an error, and none of the list is taken.
-func (b *Book) Merge(records []*Record) (news int, err error) {
-	b.changing.Lock()
-	defer b.changing.Unlock()
-	news, err = b.merge(records)
-	if err != nil {
-		return 0, fmt.Errorf("member: take in records: %w", err)
-	}
-	return news, nil
-}
-
-func (b *Book) merge(records []*Record) (news int, err error) {
-	old := b.Roster()
-	batch := make(map[ID]*Record)
-	for _, r := range records {
-		if r.Network != old.network {
-			return 0, fmt.Errorf("certificate %v: %w (%v, not %v)", r.ID, ErrForeign, r.Network, old.network)
-		}
-		if old.byID[r.ID] == nil && batch[r.ID] == nil {
-			if err := r.verify(); err != nil {
-				return 0, err
-			}
-			batch[r.ID] = r
-		}
-	}
-	// Strangers cannot make us evaluate anything.
-	all := slices.Clone(old.records)
-	for _, r := range batch {
-		if old.rooted(r, batch) {
-			all = append(all, r)
-		}
-	}
-	if len(all) == len(old.records) {
-		return 0, nil
-	}
-	next := evaluate(old.genesis, all)
-	if next.digest == old.digest {
-		return 0, nil
-	}
-	if len(next.records) > MaxRecords || next.bytes > MaxBytes {
-		return 0, ErrFull
-	}
-	if err := writeFile(b.file, encodeFile(&next.genesis, next.records)); err != nil {
-		return 0, err
-	}
-	for id := range batch {
-		if next.byID[id] != nil {
-			news++
-		}
-	}
-	b.show(next)
-	return news, nil
-}
-
-// rooted reports whether a record comes down from the founder, by grants that
-// are known or in the batch.
-func (r *Roster) rooted(rec *Record, batch map[ID]*Record) bool {
-	for range len(batch) + 1 {
-		if rec.Under == (ID{}) {
-			return rec.Issuer == r.genesis.Founder
-		}
-		known := r.byID[rec.Under]
-		up := known
-		if up == nil {
-			up = batch[rec.Under]
-		}
-		if up == nil {
-			return false
-		}
-		if g, ok := up.Body.(*Grant); !ok || g.Subject != rec.Issuer {
-			return false
-		}
-		if known != nil {
-			return true
-		}
-		rec = up
-	}
-	return false
-}
-
 // act runs one act of this device and keeps what it wrote.
 func (b *Book) act(name string, do func(*pen) error) error {
-	b.changing.Lock()
-	defer b.changing.Unlock()
+	b.changing.act()
+	defer b.changing.done()
 	if err := b.actLocked(do); err != nil {
 		return fmt.Errorf("member: %s: %w", name, err)
 	}
@@ -285,15 +206,16 @@ func (b *Book) actLocked(do func(*pen) error) error {
 	if err := do(p); err != nil {
 		return err
 	}
-	_, err := b.merge(p.wrote)
+	_, _, err := b.merge(p.wrote)
 	return err
 }
 
 // Revoke ends a membership; this device's own, if the subject is itself. Logs is
-// what this device has of the subject's entries: they stand so far. Of the
-// records that the subject made, those stand that drop (which may be nil) does
-// not choose, and those that an earlier revocation let stand. A key of entry
-// bodies that the subject has is replaced.
+// what this device has of the subject's entries: they stand so far; of a device that
+// leaves it is not said. Of the records that the subject made, those stand that drop
+// (which may be nil) does not choose, and those that an earlier revocation let stand.
+// A key of entry bodies that the subject has is replaced. The subject may have left
+// already: then its own word counts no more.
 func (b *Book) Revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
 	return b.act("revoke", func(p *pen) error { return p.revoke(subject, logs, drop) })
 }
@@ -331,13 +253,20 @@ func (b *Book) CloseInvite(id ID) error {
 }
 
 // Reseal hands out what members lack of the keys of entry bodies, and makes a
-// new key if one who is no member any more has the current one. An admin's node
-// calls it after changes that others made; it does nothing where nothing lacks.
+// new key if one who is no member any more, or whose membership has expired, has the
+// current one. It also ends the membership of admins that left, so that their keys
+// cannot take it back. An admin's node calls it after changes that others made, and now
+// and then, since memberships expire; it does nothing where nothing lacks.
 func (b *Book) Reseal() error {
 	if !b.Roster().Has(b.self, Admin) {
 		return nil
 	}
-	return b.act("hand out keys", func(p *pen) error { return p.reseal() })
+	return b.act("hand out keys", func(p *pen) error {
+		if err := p.confirmLeft(); err != nil {
+			return err
+		}
+		return p.reseal()
+	})
 }
 
 func term(expires time.Time) uint64 {

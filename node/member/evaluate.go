@@ -12,7 +12,7 @@ import (
 // admin: the founder's, of rank 0, or that of a grant, one below its issuer (and
 // below the issuer of its invite, if it has one). Ranks are taken in turn:
 //
-//	seats of rank n ──► 1. whom they revoke, in the order of their keys
+//	seats of rank n ──► 1. whom they revoke, in the order of their keys; each first itself
 //	                    2. what else they said, if it stands: invites, grants, keys
 //	                    3. who of those that came by an invite got one of its uses
 //	                         │
@@ -24,18 +24,23 @@ import (
 //
 // A record stands unless a revocation of its issuer leaves it out, other than
 // one that the issuer's grant was made in knowledge of. A record that does not
-// stand, or whose issuer has no seat, has no effect and is not kept.
+// stand, or whose issuer has no seat, has no effect and is not kept. What else is not
+// kept, so that the set stays bounded, bounds.go says.
 type evaluation struct {
 	*Roster
 	said    map[ID][]*Record // by the grant that they were made under
 	waiting map[ID][]granted // grants by an invite, until that is known
 	next    []seat
 	leavers []*Record // grants to others than admins
+
+	quotas map[Key]*quota // of admins that the founder let in, with all below them
+	quota  map[ID]*quota  // by grant: that of the admin's branch
 }
 
 type seat struct {
 	holder Key
 	grant  *Record // nil: the founder's
+	quota  *quota  // of revocations
 }
 
 // granted is a grant and the rank of who made it.
@@ -57,8 +62,9 @@ type redeemable struct {
 func evaluate(g Genesis, records []*Record) *Roster {
 	e := &evaluation{
 		Roster: newRoster(g), said: make(map[ID][]*Record),
-		waiting: make(map[ID][]granted),
+		waiting: make(map[ID][]granted), quotas: make(map[Key]*quota), quota: make(map[ID]*quota),
 	}
+	e.quotas[g.Founder] = &quota{foundersRevocations, foundersRevocationBytes}
 	for _, r := range records {
 		e.said[r.Under] = append(e.said[r.Under], r)
 	}
@@ -68,16 +74,18 @@ func evaluate(g Genesis, records []*Record) *Roster {
 		})
 		e.said[under] = slices.CompactFunc(list, func(a, b *Record) bool { return a.ID == b.ID })
 	}
-	level := []seat{{holder: g.Founder}}
+	level := []seat{{holder: g.Founder, quota: e.quotas[g.Founder]}}
 	for rank := 0; len(level) > 0; rank++ {
 		slices.SortFunc(level, func(a, b seat) int {
 			return cmp.Or(compareKeys(a.holder, b.holder), compareIDs(a.id(), b.id()))
 		})
 		e.endMembers(level, rank)
 		e.takeRest(level, rank)
-		for id, invite := range e.invites {
-			e.allot(invite, e.waiting[id])
-			delete(e.waiting, id)
+		for id, list := range e.waiting {
+			if invite := e.invites[id]; invite != nil {
+				e.allot(invite, list)
+				delete(e.waiting, id)
+			}
 		}
 		level, e.next = e.next, nil
 	}
@@ -100,19 +108,29 @@ func (e *evaluation) by(s seat) []*Record {
 
 // endMembers decides the revocations of a rank. One that was decided stays, also
 // when its issuer is revoked by a higher key: so there is no going round in
-// circles.
+// circles. A holder that leaves has said so first: nothing else of it counts that
+// it did not list.
 func (e *evaluation) endMembers(level []seat, rank int) {
 	for from := 0; from < len(level); {
 		to := from
-		var decided []*Record
+		var itself, others []*Record
 		for ; to < len(level) && level[to].holder == level[from].holder; to++ {
-			for _, r := range e.by(level[to]) {
-				if _, ok := r.Body.(*Revocation); ok && e.stands(r, level[to].grant) {
-					decided = append(decided, r)
+			if r := e.leaving(level[to]); r != nil {
+				itself = append(itself, r)
+			}
+		}
+		for _, r := range itself {
+			e.take(r)
+			e.revoke(r)
+		}
+		for _, s := range level[from:to] {
+			for _, r := range e.by(s) {
+				if _, ok := r.Body.(*Revocation); ok && !r.leaves() && e.stands(r, s.grant) && s.quota.take(r) {
+					others = append(others, r)
 				}
 			}
 		}
-		for _, r := range decided {
+		for _, r := range others {
 			e.take(r)
 			if !e.outranked(r, rank) {
 				e.revoke(r)
@@ -122,10 +140,16 @@ func (e *evaluation) endMembers(level []seat, rank int) {
 	}
 }
 
-// maxOrphans is how many keys of a revoked admin stay readable though nobody that
-// revoked it had heard of them: others may have written under them by then. They
-// count as leaked, so nobody writes under them any more.
-const maxOrphans = 16
+// leaving is the revocation by which the holder of a seat leaves it: of several the
+// one of the lowest id, and only that one is kept.
+func (e *evaluation) leaving(s seat) *Record {
+	for _, r := range e.by(s) { // by kind and id
+		if r.leaves() && e.stands(r, s.grant) && s.quota.take(r) {
+			return r
+		}
+	}
+	return nil
+}
 
 // takeRest decides everything else that the seats of a rank say.
 func (e *evaluation) takeRest(level []seat, rank int) {
@@ -137,14 +161,16 @@ func (e *evaluation) takeRest(level []seat, rank int) {
 			case ended:
 			case e.stands(r, s.grant):
 				rest = append(rest, r)
+				e.rest++
+				e.restBytes += len(r.raw)
 			case r.Body.kind() == kindKeys:
 				orphans[r.Issuer] = append(orphans[r.Issuer], r)
 			}
 		}
 	}
-	for _, list := range orphans {
-		slices.SortFunc(list, func(a, b *Record) int { return cmp.Or(cmp.Compare(a.Time, b.Time), compareIDs(a.ID, b.ID)) })
-		rest = append(rest, list[:min(len(list), maxOrphans)]...)
+	for k, list := range orphans {
+		e.orphans[k] = keptOrphans(list)
+		rest = append(rest, e.orphans[k]...)
 	}
 	slices.SortStableFunc(rest, func(a, b *Record) int { return cmp.Compare(a.Body.kind(), b.Body.kind()) })
 	for _, r := range rest {
@@ -187,15 +213,16 @@ func (e *evaluation) allot(i *redeemable, list []granted) {
 
 // spares reports whether a grant by the invite outlives its closing.
 func (i *redeemable) spares(grant *Record) bool {
-	return len(i.closed) == 0 || len(sparing(i.closed, grant.ID)) > 0
+	return len(i.closed) == 0 || sparing(i.closed, grant.ID) != nil
 }
 
-// leave lets members that are no admins revoke themselves.
+// leave lets members that are no admins revoke themselves: once for each grant, since
+// they have nothing else to say there.
 func (e *evaluation) leave() {
 	var decided []*Record
 	for _, g := range e.leavers {
-		for _, r := range e.by(seat{g.Body.(*Grant).Subject, g}) {
-			if v, ok := r.Body.(*Revocation); ok && v.Subject == r.Issuer && e.stands(r, g) {
+		for _, r := range e.by(seat{holder: g.Body.(*Grant).Subject, grant: g}) {
+			if r.leaves() && len(r.Body.(*Revocation).Standing) == 0 && e.stands(r, g) {
 				decided = append(decided, r)
 			}
 		}
@@ -209,17 +236,22 @@ func (e *evaluation) leave() {
 // stands reports whether a record made under a grant (nil: the founder's seat)
 // outlives the revocations of its issuer. Those by the issuer itself count only
 // where there are no others: the thief of a device could revoke it too.
-func (e *evaluation) stands(r *Record, under *Record) bool {
+func (r *Roster) stands(rec, under *Record) bool {
+	return r.standsAgainst(rec, under, func(*Record) bool { return true })
+}
+
+// standsAgainst is stands by those revocations that decided chooses.
+func (r *Roster) standsAgainst(rec, under *Record, decided func(*Record) bool) bool {
 	var byOthers, byItself, spared, sparedItself bool
-	for _, v := range e.ended[r.Issuer] {
+	for _, v := range r.ended[rec.Issuer] {
 		switch {
-		case under != nil && under.knows(v.ID):
-		case v.Issuer != r.Issuer:
+		case under != nil && under.knows(v.ID), !decided(v):
+		case !v.leaves():
 			byOthers = true
-			spared = spared || v.lists(r.ID)
+			spared = spared || v.lists(rec.ID)
 		default:
 			byItself = true
-			sparedItself = sparedItself || v.lists(r.ID)
+			sparedItself = sparedItself || v.lists(rec.ID)
 		}
 	}
 	if byOthers {
@@ -251,6 +283,7 @@ func (e *evaluation) outranked(r *Record, rank int) bool {
 func (e *evaluation) take(r *Record) {
 	if e.byID[r.ID] == nil {
 		e.byID[r.ID] = r
+		e.at[r.ID] = len(e.records)
 		e.records = append(e.records, r)
 		e.bytes += len(r.raw)
 	}
@@ -265,8 +298,9 @@ func (e *evaluation) revoke(r *Record) {
 func (e *evaluation) count(r *Record, rank int) {
 	g := r.Body.(*Grant)
 	e.grants[g.Subject] = append(e.grants[g.Subject], granted{r, rank})
+	e.counted[r.ID] = rank
 	if g.Role == Admin {
-		e.next = append(e.next, seat{g.Subject, r})
+		e.next = append(e.next, seat{g.Subject, r, e.quotaOf(r)})
 	} else {
 		e.leavers = append(e.leavers, r)
 	}
@@ -274,11 +308,17 @@ func (e *evaluation) count(r *Record, rank int) {
 
 // finish derives what the roster is asked for.
 func (e *evaluation) finish() {
+	e.ids = slices.SortedFunc(maps.Keys(e.byID), compareIDs)
 	h := blake3.NewDeriveKey(domainSet)
-	for _, id := range e.ids() {
+	for _, id := range e.ids {
 		_, _ = h.Write(id[:])
 	}
 	h.Sum(e.digest[:0])
+	for id, i := range e.invites {
+		if first, ok := e.inviteOf[i.Key]; !ok || compareIDs(id, first) < 0 {
+			e.inviteOf[i.Key] = id
+		}
+	}
 	subjects := slices.Collect(maps.Keys(e.grants))
 	if e.grants[e.genesis.Founder] == nil {
 		subjects = append(subjects, e.genesis.Founder)

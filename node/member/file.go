@@ -13,50 +13,170 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// The file of a network:
+// The file of a network begins with a base, and what came later is added to it:
 //
-//	"numax members 1\n" ‖ uvarint len ‖ genesis ‖ n × (uvarint len ‖ record) ‖ BLAKE3 of all before 32
+//	file  := base ‖ n × chunk
+//	base  := "numax members 2\n" ‖ len 4 ‖ genesis-and-records ‖ sum 32
+//	         genesis-and-records := uvarint len ‖ genesis ‖ n × (uvarint len ‖ record)
+//	chunk := len 4 ‖ BLAKE3(sum before ‖ len)[:4] ‖ n × (uvarint len ‖ record) ‖ sum 32
 //
-// It is written beside its place, synced and then renamed, so that a crash leaves
-// the old one or the new one. Signatures were checked before records were written.
+// A sum is BLAKE3 over the sum before it (none for the base) and all that follows that. So a record
+// costs what it has in bytes, not a copy of the file; when the chunks have grown as large as the
+// base, all is written anew as a base, beside the file, synced and then renamed. A crash may
+// leave a last chunk that is not whole: no method had answered for it, and it is left out. Anything
+// else that is not as it was written is damage. Signatures were checked before records were written;
+// records that later ones made void are found void again by evaluation.
 const (
-	fileMagic = "numax members 1\n"
+	fileMagic = "numax members 2\n"
 	fileSum   = 32
-	maxFile   = MaxBytes + MaxRecords*4 + 4096
+	chunkHead = 4 + 4
+	// minChunks is how much is added before all is written anew, at least.
+	minChunks = 256 << 10
+	maxFile   = 2*(maxSetBytes+4*maxSet) + minChunks + 1<<20
 )
 
 // ErrDamaged marks a file that is not as it was written.
 var ErrDamaged = errors.New("the membership file is damaged: restore it from a backup, or move it away and join again with a token")
 
 func encodeFile(g *Genesis, records []*Record) []byte {
-	b := []byte(fileMagic)
 	genesis := g.append(nil)
-	b = append(binary.AppendUvarint(b, uint64(len(genesis))), genesis...)
-	b = appendRecords(b, records)
+	inner := append(binary.AppendUvarint(nil, uint64(len(genesis))), genesis...)
+	inner = appendRecords(inner, records)
+	b := binary.BigEndian.AppendUint32([]byte(fileMagic), uint32(len(inner)))
+	b = append(b, inner...)
 	sum := fileChecksum(b)
 	return append(b, sum[:]...)
 }
 
-func fileChecksum(b []byte) [fileSum]byte { return blake3.Sum256(b) }
+func fileChecksum(parts ...[]byte) (sum [fileSum]byte) {
+	h := blake3.New()
+	for _, p := range parts {
+		_, _ = h.Write(p)
+	}
+	h.Sum(sum[:0])
+	return sum
+}
 
-func decodeFile(b []byte) (g Genesis, records []*Record, err error) {
-	at := len(b) - fileSum
-	if at < len(fileMagic) || string(b[:len(fileMagic)]) != fileMagic {
-		return g, nil, fmt.Errorf("%w (it does not begin like one)", ErrDamaged)
+// encodeChunk is what comes after a sum, and the next sum.
+func encodeChunk(before [fileSum]byte, records []*Record) ([]byte, [fileSum]byte) {
+	inner := appendRecords(nil, records)
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(inner)))
+	check := fileChecksum(before[:], b)
+	b = append(append(b, check[:4]...), inner...)
+	sum := fileChecksum(before[:], b)
+	return append(b, sum[:]...), sum
+}
+
+// decodeFile reads a file; good is how much of it is whole, and sum the last one there.
+func decodeFile(b []byte) (g Genesis, records []*Record, good int, sum [fileSum]byte, err error) {
+	damaged := func(why any) (Genesis, []*Record, int, [fileSum]byte, error) {
+		return Genesis{}, nil, 0, sum, fmt.Errorf("%w (%v)", ErrDamaged, why)
 	}
-	if sum := fileChecksum(b[:at]); !bytes.Equal(sum[:], b[at:]) {
-		return g, nil, fmt.Errorf("%w (checksum)", ErrDamaged)
+	if len(b) < len(fileMagic)+4+fileSum || string(b[:len(fileMagic)]) != fileMagic {
+		return damaged("it does not begin like one")
 	}
-	r := &reader{b: b[len(fileMagic):at]}
+	n := uint64(binary.BigEndian.Uint32(b[len(fileMagic):]))
+	at := len(fileMagic) + 4
+	if n > uint64(len(b)-at-fileSum) {
+		return damaged("cut off")
+	}
+	end := at + int(n)
+	if sum = fileChecksum(b[:end]); !bytes.Equal(sum[:], b[end:end+fileSum]) {
+		return damaged("checksum")
+	}
+	r := &reader{b: b[at:end]}
 	genesis := &reader{b: r.bytes(r.count(1))}
 	g = genesis.genesis()
 	if err = genesis.end(); err == nil {
 		records, err = decodeRecords(r)
 	}
 	if err != nil {
-		return g, nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
+		return damaged(err)
 	}
-	return g, records, nil
+	for good = end + fileSum; good < len(b); {
+		rest := b[good:]
+		if len(rest) < chunkHead || allZero(rest) {
+			break // a crash left it
+		}
+		check := fileChecksum(sum[:], rest[:4])
+		if !bytes.Equal(check[:4], rest[4:chunkHead]) {
+			return damaged("checksum")
+		}
+		n := uint64(binary.BigEndian.Uint32(rest)) + chunkHead
+		if n+fileSum > uint64(len(rest)) {
+			break
+		}
+		next := fileChecksum(sum[:], rest[:n])
+		if !bytes.Equal(next[:], rest[n:n+fileSum]) {
+			if n+fileSum == uint64(len(rest)) {
+				break
+			}
+			return damaged("checksum")
+		}
+		more, err := decodeRecords(&reader{b: rest[chunkHead:n]})
+		if err != nil {
+			return damaged(err)
+		}
+		records = append(records, more...)
+		good, sum = good+int(n)+fileSum, next
+	}
+	return g, records, good, sum, nil
+}
+
+func allZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// journal is the file as it is on disk. It is not for use by many at once.
+type journal struct {
+	name  string
+	base  int // bytes of the base
+	size  int // of all that is whole
+	sum   [fileSum]byte
+	again bool // what is behind size is not known: write all anew
+}
+
+func (j *journal) decode(data []byte) (g Genesis, records []*Record, err error) {
+	g, records, j.size, j.sum, err = decodeFile(data)
+	j.base, j.again = j.size, j.size < len(data)
+	return g, records, err
+}
+
+// add keeps records that are news in a roster.
+func (j *journal) add(r *Roster, news []*Record) error {
+	chunk, sum := encodeChunk(j.sum, news)
+	if j.base == 0 || j.again || j.size+len(chunk) > j.base+max(j.base, minChunks) {
+		return j.rewrite(&r.genesis, r.records)
+	}
+	j.again = true // until it is synced
+	f, err := os.OpenFile(j.name, os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(chunk, int64(j.size))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	j.size, j.sum, j.again = j.size+len(chunk), sum, false
+	return nil
+}
+
+// rewrite makes all of it a base.
+func (j *journal) rewrite(g *Genesis, records []*Record) error {
+	data := encodeFile(g, records)
+	if err := writeFile(j.name, data); err != nil {
+		return err
+	}
+	j.base, j.size, j.sum, j.again = len(data), len(data), [fileSum]byte(data[len(data)-fileSum:]), false
+	return nil
 }
 
 func appendRecords(dst []byte, records []*Record) []byte {

@@ -33,7 +33,7 @@ import (
 // A proof shows that a side knows the genesis, and binds it to this stream:
 // BLAKE3, keyed with a key derived from the genesis, over side 1 ‖ both nonces ‖
 // both keys. So one who has neither a token nor a membership sees nothing but a
-// welcome, and costs no signature check.
+// welcome, and costs two hashes: what it shows is not looked at.
 const (
 	frameHello   = 1
 	frameWelcome = 2
@@ -51,8 +51,9 @@ const (
 	proofSize     = 32
 	nonceSize     = 16
 
+	maxHello = 128                   // before the other has shown that it knows the network
 	maxIntro = maxChainBytes + 1<<10 // before one is admitted
-	maxFrame = MaxRecords*16 + 1<<10
+	maxFrame = maxSet*16 + 1<<10
 	// batchBytes is how much a records frame gathers.
 	batchBytes = 128 << 10
 )
@@ -149,7 +150,7 @@ func decodeMessage(kind byte, payload []byte) (m message, err error) {
 // allIDs reads ascending ids to the end.
 func (r *reader) allIDs() []ID {
 	n := len(r.b) / len(ID{})
-	if n > MaxRecords {
+	if n > maxSet {
 		r.fail("%d ids", n)
 		return nil
 	}

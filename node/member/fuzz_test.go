@@ -3,6 +3,7 @@ package member
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"testing"
 	"time"
 )
@@ -18,6 +19,11 @@ func seeds(f *testing.F) (*Book, *Request) {
 	if err := b.Change(x.Self(), Reader, w.now.Add(time.Hour)); err != nil {
 		f.Fatal(err)
 	}
+	w.tell(b, x)
+	if err := x.Revoke(x.Self(), nil, nil); err != nil {
+		f.Fatal(err)
+	}
+	w.tell(x, b)
 	q, err := NewRequest(x.key, "x", goldenToken())
 	if err != nil {
 		f.Fatal(err)
@@ -97,16 +103,37 @@ func FuzzFrame(f *testing.F) {
 
 func FuzzFile(f *testing.F) {
 	b, _ := seeds(f)
-	whole := encodeFile(&b.Roster().genesis, b.Roster().records)
-	f.Add(whole[len(fileMagic) : len(whole)-fileSum])
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, inner []byte) {
-		_, _, _ = decodeFile(inner)
-		data := append([]byte(fileMagic), inner...)
+	r := b.Roster()
+	whole := encodeFile(&r.genesis, r.records[:1])
+	chunk, _ := encodeChunk([fileSum]byte(whole[len(whole)-fileSum:]), r.records[1:])
+	f.Add(whole[len(fileMagic)+4:len(whole)-fileSum], chunk)
+	f.Add([]byte{}, []byte{})
+	f.Add(whole[len(fileMagic)+4:len(whole)-fileSum], chunk[:len(chunk)-1])
+	f.Add(whole[len(fileMagic)+4:len(whole)-fileSum], make([]byte, 100))
+	f.Fuzz(func(t *testing.T, inner, rest []byte) {
+		_, _, _, _, _ = decodeFile(inner)
+		// And past the checksums, which a fuzzer cannot make.
+		data := append(binary.BigEndian.AppendUint32([]byte(fileMagic), uint32(len(inner))), inner...)
 		sum := fileChecksum(data)
-		g, records, err := decodeFile(append(data, sum[:]...))
-		if err == nil && !bytes.Equal(encodeFile(&g, records)[:len(data)], data) {
-			t.Errorf("a file with two spellings: %x", data)
+		data = append(data, sum[:]...)
+		g, records, good, last, err := decodeFile(data)
+		if err == nil && (!bytes.Equal(encodeFile(&g, records), data) || good != len(data) || last != sum) {
+			t.Errorf("a base with two spellings: %x", data)
+		}
+		_, _, good, _, err = decodeFile(append(bytes.Clone(data), rest...))
+		if err == nil && (good < len(data) || good > len(data)+len(rest)) {
+			t.Errorf("of %d bytes %d are whole", len(data)+len(rest), good)
+		}
+		head := binary.BigEndian.AppendUint32(nil, uint32(len(rest)))
+		check := fileChecksum(sum[:], head)
+		head = append(append(head, check[:4]...), rest...)
+		end := fileChecksum(sum[:], head)
+		head = append(head, end[:]...)
+		g, more, good, _, err := decodeFile(append(bytes.Clone(data), head...))
+		if err == nil && len(more) > len(records) {
+			if again, _ := encodeChunk(sum, more[len(records):]); !bytes.Equal(again, head) || good != len(data)+len(head) {
+				t.Errorf("a chunk with two spellings: %x", head)
+			}
 		}
 	})
 }

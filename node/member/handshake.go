@@ -32,7 +32,7 @@ func (s *Session) open() (skew time.Duration, err error) {
 	if err := s.send(frameHello, []byte{streamVersion}, network[:], nonces[:nonceSize]); err != nil {
 		return 0, err
 	}
-	m, err := s.receive(frameWelcome, maxIntro)
+	m, err := s.receive(frameWelcome, maxHello)
 	if refused := new(RefusedError); errors.As(err, &refused) && refused.Reason != OtherNetwork && refused.Reason != OtherVersion {
 		err = errors.New("the peer refused before it showed that it knows the network")
 	}
@@ -57,7 +57,7 @@ func (s *Session) open() (skew time.Duration, err error) {
 		return 0, err
 	}
 	skew = s.ahead(m.time)
-	if _, err := s.Book.Merge(m.records); err != nil {
+	if err := s.takeShown(m.records, 2*maxChain); err != nil {
 		return 0, s.refuse(BadRecord, err)
 	}
 	if err := s.Book.Check(s.Peer); err != nil {
@@ -68,7 +68,7 @@ func (s *Session) open() (skew time.Duration, err error) {
 
 // answer is the handshake of the other side.
 func (s *Session) answer() error {
-	m, err := s.receive(frameHello, maxIntro)
+	m, err := s.receive(frameHello, maxHello)
 	if err != nil {
 		return err
 	}
@@ -85,15 +85,20 @@ func (s *Session) answer() error {
 	if err := s.send(frameWelcome, nonces[nonceSize:], proof[:]); err != nil {
 		return err
 	}
-	m, err = s.receive(0, maxIntro)
+	kind, payload, err := readFrame(s.in, maxIntro)
+	if err != nil {
+		return err
+	}
+	if want := s.proof(true, nonces); (kind == frameShow || kind == frameJoin) &&
+		subtle.ConstantTimeCompare(payload[:min(len(payload), proofSize)], want[:]) != 1 {
+		return s.refuse(NotAdmitted, fmt.Errorf("a stranger: %w", ErrNotMember))
+	}
+	m, err = s.decode(0, kind, payload)
 	switch {
 	case errors.Is(err, ErrMalformed):
 		return s.refuse(BadRecord, err)
 	case err != nil:
 		return err
-	}
-	if want := s.proof(true, nonces); subtle.ConstantTimeCompare(m.proof[:], want[:]) != 1 {
-		return s.refuse(NotAdmitted, fmt.Errorf("a stranger: %w", ErrNotMember))
 	}
 	if err := s.judge(m); err != nil {
 		return err
@@ -105,10 +110,7 @@ func (s *Session) answer() error {
 func (s *Session) judge(m message) error {
 	switch m.kind {
 	case frameShow:
-		if len(m.records) > maxChain {
-			return s.refuse(BadRecord, fmt.Errorf("%w: a chain of %d records", ErrMalformed, len(m.records)))
-		}
-		if _, err := s.Book.Merge(m.records); err != nil && !errors.Is(err, ErrFull) {
+		if err := s.takeShown(m.records, maxChain); err != nil {
 			return s.refuse(BadRecord, err)
 		}
 	case frameJoin:
@@ -124,6 +126,26 @@ func (s *Session) judge(m message) error {
 		return s.refuse(reasonOf(err), err)
 	}
 	return nil
+}
+
+// takeShown takes in what a peer shows of itself. Of one that makes this device work more
+// than its budget has, nothing is taken here: what it was known to be decides, and the
+// exchange of records goes on where the peer waits.
+func (s *Session) takeShown(records []*Record, most int) error {
+	if len(records) > most {
+		return fmt.Errorf("%w: a chain of %d records", ErrMalformed, len(records))
+	}
+	if s.Book.charge(s.Peer, 0) > 0 {
+		return nil
+	}
+	_, work, err := s.Book.mergeOf(records)
+	if work > 0 {
+		s.Book.charge(s.Peer, max(work, workFloor))
+	}
+	if errors.Is(err, ErrFull) {
+		return nil // not the peer's fault
+	}
+	return err
 }
 
 func reasonOf(err error) Reason {
@@ -166,12 +188,17 @@ func (s *Session) send(kind byte, parts ...[]byte) error {
 	return err
 }
 
-// receive reads a frame of a kind; 0 is show or join. A refusal is an error.
+// receive reads a frame of a kind. A refusal is an error.
 func (s *Session) receive(kind byte, limit uint64) (message, error) {
 	k, payload, err := readFrame(s.in, limit)
 	if err != nil {
 		return message{}, err
 	}
+	return s.decode(kind, k, payload)
+}
+
+// decode takes a frame apart that is to be of a kind; 0 is show or join.
+func (s *Session) decode(kind, k byte, payload []byte) (message, error) {
 	m, err := decodeMessage(k, payload)
 	switch {
 	case err != nil:
@@ -198,6 +225,6 @@ func (s *Session) refuse(reason Reason, why error) error {
 // refused is for a peer's refusal: a device that was revoked may learn it here
 // first.
 func (s *Session) refused(m message) error {
-	_, _ = s.Book.Merge(m.records) // what is wrong with them changes nothing
+	_ = s.takeShown(m.records, maxChain) // what is wrong with them changes nothing
 	return &RefusedError{Reason: m.reason, Skew: s.ahead(m.time)}
 }

@@ -22,30 +22,17 @@ type PendingRequest struct {
 // Redeem decides on a request of a device that the transport authenticated as
 // peer: 0 means that it is a member now.
 func (b *Book) Redeem(q *Request, peer Key) (Reason, error) {
-	b.changing.Lock()
-	defer b.changing.Unlock()
-	r, now := b.Roster(), b.now()
-	switch {
-	case q.Network != r.network:
-		return OtherNetwork, nil
-	case q.Subject != peer:
-		return BadSignature, nil
-	case r.Check(peer, now) == nil:
-		return 0, nil
-	case !r.Has(b.self, Admin):
-		return NotAdmin, nil
-	case q.Invite == nil:
-		_, was := r.Member(peer)
-		b.ask(PendingRequest{Subject: peer, Name: q.Name, Asked: now, Revoked: was || len(r.ended[peer]) > 0, sealing: q.Sealing})
-		return Pending, nil
-	case !q.authentic():
-		return BadSignature, nil
+	if reason, done := b.consider(q, peer); done {
+		return reason, nil // without a turn
 	}
-	id, reason := r.redeemable(q, now)
-	if reason != 0 {
+	b.changing.merge()
+	defer b.changing.done()
+	if reason, done := b.consider(q, peer); done {
 		return reason, nil
 	}
+	r := b.Roster()
 	err := b.actLocked(func(p *pen) error {
+		id := r.inviteOf[*q.Invite]
 		return p.grant(Grant{Subject: peer, Role: r.invites[id].Role, Name: q.Name, Sealing: q.Sealing, Invite: id})
 	})
 	switch {
@@ -59,24 +46,47 @@ func (b *Book) Redeem(q *Request, peer Key) (Reason, error) {
 	return 0, nil
 }
 
-// redeemable finds the invite of a request, or the reason why it lets nobody in.
-func (r *Roster) redeemable(q *Request, now time.Time) (ID, Reason) {
-	for id, i := range r.invites {
-		switch {
-		case i.Key != *q.Invite:
-			continue
-		case len(i.closed) > 0:
-			return id, UnknownInvite
-		case len(r.ended[q.Subject]) > 0:
-			return id, Revoked
-		case i.Expires != 0 && millis(now) > i.Expires:
-			return id, InviteExpired
-		case uint64(len(i.used)) >= uint64(i.Uses):
-			return id, UsedUp
-		}
-		return id, 0
+// consider decides on a request where that takes no change: done. What costs nothing to
+// see comes before the signature.
+func (b *Book) consider(q *Request, peer Key) (reason Reason, done bool) {
+	r, now := b.Roster(), b.now()
+	switch {
+	case q.Network != r.network:
+		return OtherNetwork, true
+	case q.Subject != peer:
+		return BadSignature, true
+	case r.Check(peer, now) == nil:
+		return 0, true
+	case !r.Has(b.self, Admin):
+		return NotAdmin, true
+	case q.Invite == nil:
+		_, was := r.Member(peer)
+		b.ask(PendingRequest{Subject: peer, Name: q.Name, Asked: now, Revoked: was || len(r.ended[peer]) > 0, sealing: q.Sealing})
+		return Pending, true
 	}
-	return ID{}, UnknownInvite
+	if reason := r.redeemable(q, now); reason != 0 {
+		return reason, true
+	}
+	if !q.authentic() {
+		return BadSignature, true
+	}
+	return 0, false
+}
+
+// redeemable says why the invite of a request lets nobody in; 0 if it does.
+func (r *Roster) redeemable(q *Request, now time.Time) Reason {
+	i := r.invites[r.inviteOf[*q.Invite]]
+	switch {
+	case i == nil, len(i.closed) > 0:
+		return UnknownInvite
+	case len(r.ended[q.Subject]) > 0:
+		return Revoked
+	case i.Expires != 0 && millis(now) > i.Expires:
+		return InviteExpired
+	case uint64(len(i.used)) >= uint64(i.Uses):
+		return UsedUp
+	}
+	return 0
 }
 
 // ask puts a request on the list, in place of an older one of the same device.

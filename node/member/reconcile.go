@@ -13,16 +13,20 @@ import (
 type exchange struct {
 	*Session
 	wake chan struct{} // something was heard
+	over chan struct{} // closed when one of the two ends
 
 	// Of the writer alone:
+	pushed *Roster     // what the peer lacked of it was sent
 	synced bool        // has says what the peer has
 	told   bool        // our ids, since the last look
 	before [2][32]byte // digests, ours and the peer's, when ids were last told
 
 	mu      sync.Mutex // guards the fields below
 	heard   heard
-	has     map[ID]bool // records that the peer has
-	useless int         // of what it sent since the last look
+	base    *Roster     // the peer has its records; may be nil
+	has     map[ID]bool // and these, at most 2 * maxSet
+	useless int         // bytes of what it sent since the last look
+	ending  bool        // over is closed
 	err     error       // why reading ended
 }
 
@@ -36,18 +40,20 @@ const (
 	// lookEvery is how often two devices compare their sets, and look whether
 	// the other's membership has expired.
 	lookEvery = time.Minute
-	// maxUseless is how many records that are no news a peer may send between
-	// two looks before it is taken for a flood.
-	maxUseless = MaxRecords
-	// frameCost is what a frame counts that brings no record.
-	frameCost = 64
+	// maxUseless is how many bytes that are no news a peer may send between
+	// two looks before it is taken for a flood: about what a whole set has.
+	maxUseless = MaxBytes + 4<<20
+	// frameCost is what a frame counts at least, and recordCost what a record counts
+	// beside its bytes.
+	frameCost  = 4 << 10
+	recordCost = 64
 )
 
 // ErrFlood ends the stream of a peer that sends too much of no use.
 var ErrFlood = errors.New("the peer floods this device with what it knows")
 
 func newExchange(s *Session) *exchange {
-	return &exchange{Session: s, wake: make(chan struct{}, 1), has: make(map[ID]bool)}
+	return &exchange{Session: s, wake: make(chan struct{}, 1), over: make(chan struct{}), has: make(map[ID]bool)}
 }
 
 func (x *exchange) run() error {
@@ -58,15 +64,25 @@ func (x *exchange) run() error {
 		defer close(done)
 		err := x.read()
 		x.hear(func() { x.err = err })
-		_ = x.Stream.Close()
+		x.end()
 	}()
 	err := x.write(changed)
-	_ = x.Stream.Close()
+	x.end()
 	<-done
 	if isVerdict(err) {
 		return err
 	}
 	return x.ended() // it explains why writing failed
+}
+
+func (x *exchange) end() {
+	_ = x.Stream.Close()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.ending {
+		x.ending = true
+		close(x.over)
+	}
 }
 
 // isVerdict reports whether an error is this side's own decision to stop.
@@ -101,7 +117,7 @@ func (x *exchange) read() error {
 		if err != nil {
 			return err
 		}
-		cost := frameCost
+		cost := max(frameCost, len(payload))
 		switch kind {
 		case frameDigest:
 			x.hear(func() { x.heard.digest = &m.digest })
@@ -126,20 +142,27 @@ func (x *exchange) read() error {
 	}
 }
 
-// learn takes in records and says how many were no news.
+// learn takes in records and says how many bytes of them were no news.
 func (x *exchange) learn(records []*Record) (useless int, err error) {
+	before := x.Book.Roster()
 	x.mu.Lock()
 	for _, r := range records {
-		if len(x.has) < 2*MaxRecords {
+		if useless += recordCost; len(x.has) < 2*maxSet {
 			x.has[r.ID] = true
 		}
 	}
 	x.mu.Unlock()
-	news, err := x.Book.Merge(records)
+	_, err = x.Book.mergeFor(x.Peer, records, x.over)
 	if errors.Is(err, ErrFull) {
 		err = nil // not the peer's fault
 	}
-	return len(records) - news + 1, err
+	now := x.Book.Roster()
+	for _, r := range records {
+		if before.byID[r.ID] != nil || now.byID[r.ID] == nil {
+			useless += len(r.raw)
+		}
+	}
+	return useless, err
 }
 
 // write sends what the peer lacks, and stops when one of the two is no member
@@ -195,56 +218,80 @@ func (x *exchange) compare(r *Roster) error {
 	tell := false
 	if h.digest != nil {
 		if now := [2][32]byte{r.digest, *h.digest}; now[0] == now[1] {
-			x.note(r.ids(), false)
+			x.note(r, nil)
 		} else if now != x.before {
 			tell, x.before = true, now
 		}
 	}
 	if h.any {
-		x.note(h.ids, true)
+		x.note(nil, h.ids)
 		tell = true
 	}
 	if !tell || x.told {
 		return nil
 	}
 	x.told = true
-	ids := r.ids()
-	b := make([]byte, 0, len(ids)*len(ID{}))
-	for _, id := range ids {
+	if err := x.pay(len(r.ids)); err != nil {
+		return err
+	}
+	b := make([]byte, 0, len(r.ids)*len(ID{}))
+	for _, id := range r.ids {
 		b = append(b, id[:]...)
 	}
 	return x.send(frameIDs, b)
 }
 
-// note notes what the peer has; if afresh, nothing else.
-func (x *exchange) note(ids []ID, afresh bool) {
+// pay charges the peer for what is sent because of it.
+func (x *exchange) pay(work int) error {
+	wait := x.Book.charge(x.Peer, work)
+	if wait <= 0 {
+		return nil
+	}
+	select {
+	case <-time.After(wait):
+		return nil
+	case <-x.over:
+		return errStopped
+	}
+}
+
+// note notes what the peer has, and nothing else: the records of a roster, or some ids.
+// Where two sets are equal, as they mostly are, that costs the same whatever their size.
+func (x *exchange) note(base *Roster, ids []ID) {
+	has := make(map[ID]bool, len(ids))
+	for _, id := range ids {
+		has[id] = true
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if afresh {
-		clear(x.has)
-	}
-	for _, id := range ids {
-		x.has[id] = true
-	}
+	x.base, x.has = base, has
 	x.synced = true
+	x.pushed = base
 }
 
 // push sends what the peer lacks, each record after what it hangs on.
 func (x *exchange) push(r *Roster) error {
+	if x.pushed == r {
+		return nil
+	}
 	var lacks []*Record
 	x.mu.Lock()
 	for _, rec := range r.records {
-		if !x.has[rec.ID] {
+		if !x.has[rec.ID] && (x.base == nil || x.base.byID[rec.ID] == nil) {
 			x.has[rec.ID] = true
 			lacks = append(lacks, rec)
 		}
 	}
 	x.mu.Unlock()
+	x.pushed = r
 	for len(lacks) > 0 {
 		n, size := 0, 0
 		for n < len(lacks) && (n == 0 || size+len(lacks[n].raw) <= batchBytes) {
 			size += len(lacks[n].raw) + 4
 			n++
+		}
+		if err := x.pay(n); err != nil {
+			return err
 		}
 		if err := x.send(frameRecords, appendRecords(nil, lacks[:n])); err != nil {
 			return err

@@ -25,13 +25,21 @@ type Roster struct {
 	network NetworkID
 	records []*Record // that have effect or may come to have it; each after what it hangs on
 	byID    map[ID]*Record
+	at      map[ID]int // where in records
+	ids     []ID       // sorted
 	bytes   int
 	digest  [32]byte // of the set of records
+
+	rest, restBytes int // grants, invites and keys that stand
 
 	grants  map[Key][]granted   // that count, oldest first
 	ended   map[Key][]*Record   // revocations in force, by subject
 	invites map[ID]*redeemable  // that stand
 	keys    []*Record           // Keys that count
+	counted map[ID]int          // grants that count or did, with their rank
+	orphans map[Key][]*Record   // of revoked admins, see keptOrphans
+
+	inviteOf map[Key]ID // invites by their key
 	members map[Key]*membership // all who ever were
 }
 
@@ -65,6 +73,7 @@ func newRoster(g Genesis) *Roster {
 	return &Roster{
 		genesis: g, network: g.Network(), byID: make(map[ID]*Record), grants: make(map[Key][]granted),
 		ended: make(map[Key][]*Record), invites: make(map[ID]*redeemable), members: make(map[Key]*membership),
+		at: make(map[ID]int), counted: make(map[ID]int), orphans: make(map[Key][]*Record), inviteOf: make(map[Key]ID),
 	}
 }
 
@@ -136,9 +145,6 @@ func (r *Roster) Network() NetworkID { return r.network }
 
 // Genesis is what the network began with.
 func (r *Roster) Genesis() Genesis { return r.genesis }
-
-// ids are those of all records, sorted.
-func (r *Roster) ids() []ID { return slices.SortedFunc(maps.Keys(r.byID), compareIDs) }
 
 // Len is the number of records.
 func (r *Roster) Len() int { return len(r.records) }

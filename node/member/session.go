@@ -42,6 +42,10 @@ func (s *Session) Run(ctx context.Context) error {
 }
 
 func (s *Session) run(ctx context.Context) error {
+	if !s.Book.enter(s.Peer) {
+		return fmt.Errorf("%w: %d sessions at a time", ErrFlood, maxSessions)
+	}
+	defer s.Book.exit(s.Peer)
 	s.in = bufio.NewReader(s.Stream)
 	// A stream ends what waits on it when it is closed.
 	defer context.AfterFunc(ctx, func() { _ = s.Stream.Close() })()

@@ -272,7 +272,7 @@ func TestSessionGarbage(t *testing.T) {
 	x := w.join(f, Writer)
 	w.meet(f, x)
 	records := func(r ...*Record) []byte { return frame(frameRecords, appendRecords(nil, r)) }
-	raw := append([]byte(nil), f.Roster().records[0].raw...)
+	raw := append([]byte(nil), forge(t, f, ID{}, &Grant{Subject: Key{8}, Role: Admin, Name: "x"}).raw...)
 	raw[len(raw)-1] ^= 1
 	forged, err := parseRecord(raw)
 	w.must(err)

@@ -3,17 +3,9 @@ package member
 import "math"
 
 // limit notes how far the logs of a member stand after its revocations: as far
-// as any of them says. What the device says of itself counts only where nobody
-// else revoked it.
+// as any of them says. That of the device itself says nothing of them.
 func (m *membership) limit(ended []*Record) {
-	byOthers := false
 	for _, v := range ended {
-		byOthers = byOthers || v.Issuer != m.Key
-	}
-	for _, v := range ended {
-		if byOthers && v.Issuer == m.Key {
-			continue
-		}
 		for _, l := range v.Body.(*Revocation).Logs {
 			if m.logs == nil {
 				m.logs, m.replicas = make(map[logName]uint64), make(map[[8]byte]bool)
@@ -29,7 +21,8 @@ func (m *membership) limit(ended []*Record) {
 // for a member that may write, 0 for who never might. An author is a device's
 // key and a replica id.
 //
-// Of a revoked device stands what its revocations list. When it is let in again,
+// Of a revoked device stands what its revocations list, of one that left by itself nothing:
+// the replica adds what members that write vouch for, since they had applied it. When it is let in again,
 // its listed replicas stay cut off where they were: it goes on as a new replica.
 // No clock has a say: an expired member's entries stand.
 func (r *Roster) Standing(dataset [16]byte, author [40]byte) uint64 {
