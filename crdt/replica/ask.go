@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // How whole states cross a session. The rows of a state come as an answer to a
@@ -107,8 +108,42 @@ func (s *session) maySend(d *Dataset) bool {
 // mayRead reports whether the peer is one of those who hold states.
 func (s *session) mayRead() bool { return s.r.mayRead == nil || s.r.mayRead(s.peer) }
 
+// Entries prove themselves, and a state is its maker's word for what it holds of
+// entries that are gone. So a state is taken only when all other peers were asked
+// for the entries, and none has them: each ended our want, offered a state too, or
+// was silent.
+const (
+	turnFor   = time.Minute            // how long an answer counts
+	turnWait  = 5 * time.Second        // how long a peer may be silent
+	turnRetry = 500 * time.Millisecond // before the one that offered the state is asked again
+)
+
+// noLogLeft reports whether no other peer still serves as a log what a peer offers
+// as a state; those who were not asked are.
+func (r *Replica) noLogLeft(d *Dataset, offers *session) bool {
+	none := true
+	now := r.now()
+	r.eachSession(func(s *session) {
+		if s == offers {
+			return
+		}
+		s.mu.Lock()
+		shares, open := s.theirs[d.id], s.asked[s.wants[d.id]]
+		due := open == nil && now.Sub(s.answered[d.id]) >= turnFor
+		waits := open != nil && !open.joining && now.Sub(open.heard) < turnWait
+		s.mu.Unlock()
+		if shares && due {
+			s.want(d)
+		}
+		none = none && !(shares && (due || waits))
+	})
+	return none
+}
+
 // What Resync gets when no state comes.
 var (
+	errOthersFirst = errors.New("another peer may still have the entries")
+
 	errNoState = errors.New("the peer sent no state")
 	errEnded   = errors.New("the stream ended")
 	// A state is its maker's word for entries that are gone: who may not write
@@ -154,7 +189,7 @@ func (s *session) onState(ctx context.Context, kind byte, p []byte) error {
 		s.r.stats.Rejected.Add(1)
 		return err
 	}
-	if !errors.Is(err, errJoining) && !errors.Is(err, errKnown) && ctx.Err() == nil {
+	if !errors.Is(err, errJoining) && !errors.Is(err, errKnown) && !errors.Is(err, errOthersFirst) && ctx.Err() == nil {
 		s.r.log.Warn("cannot take over the state of a peer", "dataset", want.d.name, "peer", s.peer, "err", err)
 	}
 	s.forget(ch, err)
@@ -170,6 +205,10 @@ func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byt
 		}
 		if !s.mayRead() {
 			return errRelayState
+		}
+		if !want.replace && !s.r.noLogLeft(want.d, s) {
+			s.r.gap(want.d, s.peer, turnRetry)
+			return errOthersFirst
 		}
 		if want.join, err = want.d.newJoin(p, want.replace); err != nil {
 			return err

@@ -248,6 +248,7 @@ func (s *session) forget(ch uint64, why error) {
 	s.mu.Lock()
 	want := s.asked[ch]
 	if want != nil {
+		s.answered[want.d.id] = s.r.now()
 		delete(s.asked, ch)
 		if s.wants[want.d.id] == ch {
 			delete(s.wants, want.d.id)

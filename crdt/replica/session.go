@@ -58,6 +58,7 @@ type session struct {
 	asked    map[uint64]*asked       // our open wants by channel
 	later    map[*Dataset]struct{}   // to be asked for when there are fewer
 	mended   map[DatasetID]time.Time // when a whole state was last asked for, to mend a broken one
+	answered map[DatasetID]time.Time // when the peer last ended a want of ours, or offered a state
 	channel  uint64                  // of our last want
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
@@ -78,6 +79,7 @@ func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 		asked:    make(map[uint64]*asked),
 		later:    make(map[*Dataset]struct{}),
 		mended:   make(map[DatasetID]time.Time),
+		answered: make(map[DatasetID]time.Time),
 		versions: make(map[DatasetID]summary),
 	}
 }
