@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/numax-mesh/numax/crdt/replica"
 	"github.com/numax-mesh/numax/sandbox"
 	"github.com/numax-mesh/numax/sandbox/sandboxtest"
 )
@@ -287,5 +288,36 @@ func TestBodies(t *testing.T) {
 	}
 	if n := w.counted("requests"); n != 1 {
 		t.Errorf("the guest heard of %d requests", n)
+	}
+}
+
+// What a page is told at the start is found where it lies: what is beside it is not looked at. What it costs is its
+// module's.
+func TestLiveCosts(t *testing.T) {
+	w := newWorld(t)
+	for _, key := range []string{"a", "a\x00", "a\x00b", "aa", "ab", "b", "a\xff"} {
+		w.inc(key)
+	}
+	for prefix, want := range map[string]int{"": 7, "a": 6, "a\x00": 2, "a\x00b": 1, "aa": 1, "b": 1, "c": 0, "a\xff": 1} {
+		n := 0
+		err := w.data.ObjectsUnder(t.Context(), prefix, func(o replica.Object) bool {
+			if n++; !strings.HasPrefix(o.Key, prefix) {
+				t.Errorf("%q is not under %q", o.Key, prefix)
+			}
+			return true
+		})
+		if err != nil || n != want {
+			t.Errorf("%d objects under %q, want %d: %v", n, prefix, want, err)
+		}
+	}
+	p := newProgram()
+	p.On(sandbox.OnTick)
+	w.addSite("page", all, p.Bytes(), nil)
+	u := w.super.unit("page")
+	l := &liveStream{unit: u, since: time.Now().Add(-50 * time.Millisecond)}
+	before, _ := u.cpu.Used()
+	_ = l.charge(t.Context())
+	if after, _ := u.cpu.Used(); after-before < 50*time.Millisecond {
+		t.Errorf("50 ms of work for a page was charged as %v", after-before)
 	}
 }

@@ -98,10 +98,13 @@ func TestFetchHopByHop(t *testing.T) {
 	asked := 0
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked++
-		w.Header().Set("Keep-Alive", "5")
-		w.Header().Set("X-Named", "1")
-		w.Header().Set("X-Plain", "1")
-		w.Header().Set("Connection", "X-Named")
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nKeep-Alive: 5\r\nX-Named: 1\r\nX-Plain: 1\r\nConnection: X-Named\r\nContent-Length: 0\r\n\r\n"))
 	}))
 	defer target.Close()
 	m, err := module.Parse([]byte("name = \"m\"\nversion = \"1.0.0\"\n[grants]\nhosts = [\"" + strings.TrimPrefix(target.URL, "http://") + "\"]\n"))
