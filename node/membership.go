@@ -196,6 +196,9 @@ func (g *greeter) isNews(peer string, err error) bool {
 // Times of followRoster.
 const (
 	resealWait = 2 * time.Second
+	// resealEvery is how often an administrator looks whose membership has expired, and
+	// makes a key that it does not get.
+	resealEvery = time.Minute
 	// partingWait is how long a device that was put out stays connected, to be told
 	// so. Nothing more is taken from it meanwhile.
 	partingWait = 200 * time.Millisecond
@@ -203,7 +206,8 @@ const (
 
 // followRoster acts on changes of the roster until ctx ends: who is no member any
 // more is disconnected and taken nothing from, and an administrator hands out
-// keys that members lack, a little later, since others may do it too.
+// keys that members lack, a little later, since others may do it too. It looks
+// again now and then: memberships expire.
 func (n *Node) followRoster(ctx context.Context) {
 	changed, stop := n.book.Watch()
 	defer stop()
@@ -225,6 +229,7 @@ func (n *Node) followRoster(ctx context.Context) {
 			if err := n.book.Reseal(); err != nil {
 				n.log.Warn("cannot hand out keys", "err", err)
 			}
+			reseal.Reset(resealEvery + rand.N(resealWait))
 		case <-ctx.Done():
 			return
 		}

@@ -246,20 +246,31 @@ func (d *Data) Approve(name, role string) (api.Member, error) {
 }
 
 // Revoke puts a device out, given by its name or the end of its peer id. What
-// this node has of its entries stands.
+// this node has of its entries stands. A device that left by itself can be put out
+// too; of one that an administrator put out already nothing more is said.
 func (d *Data) Revoke(ctx context.Context, name string) (api.Member, error) {
 	if d.book == nil {
 		return api.Member{}, errOpen
 	}
-	var found []member.Key
+	var found, gone []member.Key
 	for _, m := range d.book.Roster().Members() {
-		if !m.Revoked && named(name, m.Name, m.Key) {
+		switch {
+		case !named(name, m.Name, m.Key):
+		case m.Revoked:
+			gone = append(gone, m.Key)
+		default:
 			found = append(found, m.Key)
 		}
 	}
-	k, err := one(name, found, "is a member: see numax-node members ls")
+	if len(found) == 0 {
+		found = gone // members that are there go first: names are given again
+	}
+	k, err := one(name, found, "is or was a member: see numax-node members ls")
 	if err != nil {
 		return api.Member{}, err
+	}
+	if r := d.book.Roster(); r.PutOut(k) && r.Has(d.book.Self(), member.Admin) {
+		return d.device(k), nil
 	}
 	if err := d.Sync(ctx); err != nil {
 		return api.Member{}, err

@@ -122,12 +122,12 @@ func (p *pen) revoke(subject Key, logs []Limit, drop func(*Record) bool) error {
 	if err := p.end(subject, logs, p.recordsOf(func(r *Record) bool { return r.Issuer == subject && (drop == nil || !drop(r)) })); err != nil {
 		return err
 	}
-	wrote := p.wrote
+	roster, wrote := p.roster, p.wrote
 	if err := p.reseal(); err != nil {
 		return err
 	}
 	if p.roster.full() { // it is out all the same; the key changes when there is room
-		p.wrote = wrote
+		p.roster, p.wrote = roster, wrote
 	}
 	return nil
 }

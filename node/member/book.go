@@ -206,7 +206,10 @@ func (b *Book) actLocked(do func(*pen) error) error {
 	if err := do(p); err != nil {
 		return err
 	}
-	_, _, err := b.merge(p.wrote)
+	if p.roster.full() && !v.roster.full() {
+		return ErrFull
+	}
+	_, err := b.commit(p.roster, p.wrote)
 	return err
 }
 

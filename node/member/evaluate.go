@@ -61,7 +61,7 @@ type redeemable struct {
 // evaluate computes the roster of a set of verified records of one network.
 func evaluate(g Genesis, records []*Record) *Roster {
 	e := &evaluation{
-		Roster: newRoster(g), said: make(map[ID][]*Record),
+		Roster: newRoster(g, len(records)), said: make(map[ID][]*Record),
 		waiting: make(map[ID][]granted), quotas: make(map[Key]*quota), quota: make(map[ID]*quota),
 	}
 	e.quotas[g.Founder] = &quota{foundersRevocations, foundersRevocationBytes}

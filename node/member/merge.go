@@ -87,8 +87,17 @@ func (b *Book) merge(records []*Record) (news, work int, err error) {
 			return 0, work, ErrFull
 		}
 	}
-	if next.digest == old.digest {
-		return 0, work, full
+	if news, err = b.commit(next, batch); err != nil {
+		return 0, work, err
+	}
+	return news, work, full
+}
+
+// commit makes a roster that of this device, with some records that may be news in it, and
+// says how many are.
+func (b *Book) commit(next *Roster, batch []*Record) (news int, err error) {
+	if next.digest == b.Roster().digest {
+		return 0, nil
 	}
 	var kept []*Record
 	for _, r := range batch {
@@ -97,10 +106,10 @@ func (b *Book) merge(records []*Record) (news, work int, err error) {
 		}
 	}
 	if err := b.disk.add(next, kept); err != nil {
-		return 0, work, err
+		return 0, err
 	}
 	b.show(next)
-	return len(kept), work, full
+	return len(kept), nil
 }
 
 // full reports whether there are more records than a set may have.

@@ -32,15 +32,15 @@ type Roster struct {
 
 	rest, restBytes int // grants, invites and keys that stand
 
-	grants  map[Key][]granted   // that count, oldest first
-	ended   map[Key][]*Record   // revocations in force, by subject
-	invites map[ID]*redeemable  // that stand
-	keys    []*Record           // Keys that count
-	counted map[ID]int          // grants that count or did, with their rank
-	orphans map[Key][]*Record   // of revoked admins, see keptOrphans
+	grants  map[Key][]granted  // that count, oldest first
+	ended   map[Key][]*Record  // revocations in force, by subject
+	invites map[ID]*redeemable // that stand
+	keys    []*Record          // Keys that count
+	counted map[ID]int         // grants that count or did, with their rank
+	orphans map[Key][]*Record  // of revoked admins, see keptOrphans
 
-	inviteOf map[Key]ID // invites by their key
-	members map[Key]*membership // all who ever were
+	inviteOf map[Key]ID          // invites by their key
+	members  map[Key]*membership // all who ever were
 }
 
 // membership is a member with what of it the roster is asked for most.
@@ -69,11 +69,11 @@ type Member struct {
 	Sealing [32]byte
 }
 
-func newRoster(g Genesis) *Roster {
+func newRoster(g Genesis, size int) *Roster {
 	return &Roster{
-		genesis: g, network: g.Network(), byID: make(map[ID]*Record), grants: make(map[Key][]granted),
-		ended: make(map[Key][]*Record), invites: make(map[ID]*redeemable), members: make(map[Key]*membership),
-		at: make(map[ID]int), counted: make(map[ID]int), orphans: make(map[Key][]*Record), inviteOf: make(map[Key]ID),
+		genesis: g, network: g.Network(), byID: make(map[ID]*Record, size), grants: make(map[Key][]granted, size),
+		ended: make(map[Key][]*Record), invites: make(map[ID]*redeemable), members: make(map[Key]*membership, size),
+		at: make(map[ID]int, size), counted: make(map[ID]int, size), orphans: make(map[Key][]*Record), inviteOf: make(map[Key]ID),
 	}
 }
 
@@ -198,6 +198,17 @@ func (r *Roster) Check(k Key, now time.Time) error {
 			k, m.Name, ErrExpired, date(millis(m.Expires)), date(millis(now)))
 	}
 	return nil
+}
+
+// PutOut reports whether a device is no member because an admin revoked it: not one that only
+// left by itself.
+func (r *Roster) PutOut(k Key) bool {
+	for _, g := range r.grants[k] {
+		if !slices.ContainsFunc(r.ended[k], func(v *Record) bool { return !v.leaves() && !g.knows(v.ID) }) {
+			return false
+		}
+	}
+	return len(r.grants[k]) > 0
 }
 
 // Has reports whether a device is a member in force of at least a role,
