@@ -105,7 +105,7 @@ func membersRevoke() *cobra.Command {
 		Long: "Put a device out of a closed network: it is disconnected from every member in reach, and nothing more is taken\n" +
 			"from it. What members had of its writes before they heard of it stands. DEVICE is its name, or the last\n" +
 			"6 or more characters of its peer id, as members ls shows them. What is written from now on is encrypted with a\n" +
-			"key that it does not get.",
+			"key that it does not get. A member revokes itself to leave; an administrator can revoke one that left, too.",
 		Args: exactly(1, "DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, _, done, err := open(cmd)

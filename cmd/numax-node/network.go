@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -229,9 +231,15 @@ func newJoin() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "join TOKEN", Short: "Make this device a member of a closed network",
 		Long: "Make this device a member of a closed network, with a token of invite create, or of network show and an\n" +
-			"administrator's approval. An administrator's node has to be running, on this LAN or at an address of the token.",
-		Args: exactly(1, "TOKEN"),
+			"administrator's approval. An administrator's node has to be running, on this LAN or at an address of the token.\n" +
+			"With - in place of TOKEN it is read from standard input, one line: other users of this machine can see the\n" +
+			"arguments of a command while it runs.",
+		Args: exactly(1, "TOKEN, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			token, err := secretArg(cmd.InOrStdin(), args[0])
+			if err != nil {
+				return err
+			}
 			s, err := loadSettings(cmd.Flags())
 			if err != nil {
 				return err
@@ -255,7 +263,7 @@ func newJoin() *cobra.Command {
 			waiting := func() {
 				fmt.Fprintf(os.Stderr, "waiting to be approved: an administrator runs numax-node members approve %q\n", name)
 			}
-			n, err := node.JoinNetwork(ctx, cfg, args[0], name, waiting, log)
+			n, err := node.JoinNetwork(ctx, cfg, token, name, waiting, log)
 			if err != nil {
 				return err
 			}
@@ -267,6 +275,28 @@ func newJoin() *cobra.Command {
 	addJSON(cmd)
 	cmd.Flags().DurationVar(&wait, "wait", time.Minute, "how long to look for who can decide")
 	return cmd
+}
+
+// maxSecretLine is the longest line that secretArg reads, in bytes: a token has at most
+// half of it.
+const maxSecretLine = 8 << 10
+
+// secretArg is an argument that others must not see, or the first line of standard input
+// in its place, if the argument is "-".
+func secretArg(in io.Reader, arg string) (string, error) {
+	if arg != "-" {
+		return arg, nil
+	}
+	line, err := bufio.NewReader(io.LimitReader(in, maxSecretLine)).ReadString('\n')
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return "", fmt.Errorf("read standard input: %w", err)
+	case err != nil && len(line) == maxSecretLine:
+		return "", usagef("-: standard input begins with a line of more than %d bytes: want a token", maxSecretLine)
+	case strings.TrimSpace(line) == "":
+		return "", usagef("-: standard input has nothing in its first line: want a token")
+	}
+	return strings.TrimSpace(line), nil
 }
 
 // addDevice adds the flags of commands about the device itself.

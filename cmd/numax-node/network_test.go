@@ -32,3 +32,19 @@ func TestQRText(t *testing.T) {
 		t.Error("a code of a text that does not fit")
 	}
 }
+
+// What stands for a token on standard input is one line, and a bounded one.
+func TestSecretArg(t *testing.T) {
+	for in, want := range map[string]string{
+		"numax1x\nmore\n": "numax1x", " numax1x": "numax1x", "numax1x\r\n": "numax1x",
+		"": "", "\n": "", strings.Repeat("x", maxSecretLine) + "\n": "", strings.Repeat("x", maxSecretLine-1) + "\n": strings.Repeat("x", maxSecretLine-1),
+	} {
+		got, err := secretArg(strings.NewReader(in), "-")
+		if got != want || (err != nil) != (want == "") {
+			t.Errorf("of %.20q the token is %.20q, %v; want %.20q", in, got, err, want)
+		}
+	}
+	if got, err := secretArg(nil, "numax1x"); got != "numax1x" || err != nil {
+		t.Errorf("an argument reads %q, %v", got, err)
+	}
+}
