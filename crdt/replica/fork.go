@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -98,7 +99,7 @@ func (d *Dataset) freeze(p *proof) bool {
 	d.forked[h] = true
 	d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
 	d.parked.dropAhead(p.author)
-	d.parked.advanced(p.author)
+	d.parked.advanced(p.author, math.MaxUint64)
 	d.digestValid = false
 	d.r.stats.Forks.Add(1)
 	if p.author == d.self {

@@ -386,7 +386,7 @@ func (d *Dataset) applyTo(objects []*object, e *Entry) {
 		d.unacked = d.unacked || !e.isControl()
 	}
 	d.parked.pop(e.Author, e.Last() < d.logs[e.Author].have)
-	d.parked.advanced(e.Author)
+	d.parked.advanced(e.Author, d.applied[e.Author])
 	d.r.queue.pushRemote(e.work(), 0)
 	d.r.stats.OpsRemote.Add(e.Count)
 	e.shed()

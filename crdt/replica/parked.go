@@ -26,7 +26,7 @@ type parked struct {
 	ahead   map[crdt.Author]*ahead
 	waiting map[crdt.Author]*waiting
 	ready   map[crdt.Author]struct{}
-	blocked map[crdt.Author]map[crdt.Author]struct{}
+	blocked map[crdt.Author]*blocked
 	bytes   int
 }
 
@@ -45,7 +45,7 @@ func (p *parked) init() {
 	p.ahead = make(map[crdt.Author]*ahead)
 	p.waiting = make(map[crdt.Author]*waiting)
 	p.ready = make(map[crdt.Author]struct{})
-	p.blocked = make(map[crdt.Author]map[crdt.Author]struct{})
+	p.blocked = make(map[crdt.Author]*blocked)
 }
 
 // footprint is about what a parked entry takes in memory.
@@ -110,11 +110,11 @@ func (p *parked) take(applied crdt.Version, met func(crdt.Dot) bool) (a crdt.Aut
 		delete(p.ready, a)
 		if n := len(w.unmet); n > 0 {
 			e.shed()
-			x := w.unmet[n-1].Author
-			if p.blocked[x] == nil {
-				p.blocked[x] = make(map[crdt.Author]struct{})
+			x := w.unmet[n-1]
+			if p.blocked[x.Author] == nil {
+				p.blocked[x.Author] = &blocked{}
 			}
-			p.blocked[x][a] = struct{}{}
+			heap.Push(p.blocked[x.Author], blockedAt{x.Seq, a})
 			continue
 		}
 		if applied[a]+1 == e.First {
@@ -133,12 +133,37 @@ func (p *parked) settle(a crdt.Author) {
 	}
 }
 
-// advanced wakes those who wait for more of an author.
-func (p *parked) advanced(x crdt.Author) {
-	for a := range p.blocked[x] {
-		p.ready[a] = struct{}{}
+// advanced wakes those who wait for what an author has come to. Some may have been
+// forgotten since, or wait for something else now: they are looked at, that is all.
+func (p *parked) advanced(x crdt.Author, applied uint64) {
+	b := p.blocked[x]
+	if b == nil {
+		return
 	}
-	delete(p.blocked, x)
+	for len(*b) > 0 && (*b)[0].seq <= applied {
+		p.ready[heap.Pop(b).(blockedAt).who] = struct{}{}
+	}
+	if len(*b) == 0 {
+		delete(p.blocked, x)
+	}
+}
+
+// blocked is a heap of those who wait for ops of one author, the lowest seq first.
+type blocked []blockedAt
+
+type blockedAt struct {
+	seq uint64
+	who crdt.Author
+}
+
+func (h blocked) Len() int           { return len(h) }
+func (h blocked) Less(i, j int) bool { return h[i].seq < h[j].seq }
+func (h blocked) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *blocked) Push(x any)        { *h = append(*h, x.(blockedAt)) }
+func (h *blocked) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
 }
 
 // wakeAll has everything looked at again, from the beginning.
@@ -193,9 +218,6 @@ func (p *parked) forget(a crdt.Author) {
 		for _, e := range w.entries {
 			p.bytes -= e.footprint()
 			e.shed()
-		}
-		if n := len(w.unmet); n > 0 {
-			delete(p.blocked[w.unmet[n-1].Author], a)
 		}
 		delete(p.waiting, a)
 		delete(p.ready, a)

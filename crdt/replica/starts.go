@@ -132,7 +132,7 @@ func (d *Dataset) beginLogs(ctx context.Context, list []*Entry) error {
 	for a, l := range begun {
 		d.parked.forget(a)
 		d.restore(a, l)
-		d.parked.advanced(a)
+		d.parked.advanced(a, l.applied)
 	}
 	d.digestValid = false
 	return nil
