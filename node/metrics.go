@@ -2,9 +2,12 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -94,10 +97,10 @@ func (nodeCollector) Describe(c chan<- *prometheus.Desc) {
 
 func (x nodeCollector) Collect(c chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v uint64, labels ...string) {
-		c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+		c <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labelled(labels)...)
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		c <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labelled(labels)...)
 	}
 	s := x.n.state.replica.Stats()
 	count(descOps, s.OpsLocal.Load(), "local")
@@ -164,7 +167,7 @@ func (x nodeCollector) collectModules(c chan<- prometheus.Metric) {
 	}
 	for _, m := range all {
 		add := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
-			c <- prometheus.MustNewConstMetric(d, t, v, append([]string{m.Name}, labels...)...)
+			c <- prometheus.MustNewConstMetric(d, t, v, labelled(append([]string{m.Name}, labels...))...)
 		}
 		running := 0.0
 		if m.State == string(supervisor.Running) {
@@ -188,9 +191,35 @@ func (x nodeCollector) collectModules(c chan<- prometheus.Metric) {
 	}
 }
 
+// label is a name as a label may be, which panics on what is not UTF-8, as the name of a file may be. Names that differ
+// go on to differ.
+func label(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range name { // U+FFFD for each byte that is none
+		if n := utf8.RuneLen(r); r != utf8.RuneError || strings.HasPrefix(name[i:], "\ufffd") {
+			b.WriteString(name[i : i+n])
+		} else {
+			fmt.Fprintf(&b, "\\x%02x", name[i])
+		}
+	}
+	return b.String()
+}
+
+func labelled(names []string) []string {
+	safe := make([]string, len(names))
+	for i, name := range names {
+		safe[i] = label(name)
+	}
+	return safe
+}
+
 // counter counts a guest's calls.
 func (m *metrics) counter(module string) func(call string, calls uint64, took time.Duration) {
 	type pair struct{ calls, time prometheus.Counter }
+	module = label(module)
 	known := make(map[string]pair) // a guest makes one call at a time
 	return func(call string, calls uint64, took time.Duration) {
 		p, ok := known[call]

@@ -73,7 +73,7 @@ func (n *Node) RunModule(ctx context.Context, wasm []byte, g Guest) error {
 	if err != nil {
 		outcome = "failed"
 	}
-	n.metrics.guestRuns.WithLabelValues(g.File, outcome).Inc()
+	n.metrics.guestRuns.WithLabelValues(label(g.File), outcome).Inc()
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if serr := n.state.replica.Sync(flush); serr != nil {

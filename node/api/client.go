@@ -151,7 +151,7 @@ func (c *Client) Get(ctx context.Context, dataset, family, key string) (Value, e
 
 // Change applies a change, and returns the value after it.
 func (c *Client) Change(ctx context.Context, change Change) (Value, error) {
-	return fetch[Value](ctx, c, "POST", "/v1/data", nil, change)
+	return fetch[Value](ctx, c, "POST", "/v1/data", nil, change.encoded())
 }
 
 // Snapshot writes a dataset as one file to w.

@@ -54,6 +54,11 @@ func Handler(n Node, token string) http.Handler {
 			reply(w, nil, fmt.Errorf("%w: request body: %w", ErrUsage, err))
 			return
 		}
+		c, err := c.decoded()
+		if err != nil {
+			reply(w, nil, fmt.Errorf("%w: request body: %w", ErrUsage, err))
+			return
+		}
 		v, err := n.Change(r.Context(), c)
 		reply(w, v, err)
 	})

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Errors that become HTTP statuses and exit codes.
@@ -168,6 +170,41 @@ type Change struct {
 	Key     string   `json:"key"`
 	Verb    string   `json:"verb"`
 	Args    []string `json:"args"`
+	// Base64 says that the key and the arguments are base64: bytes that are not UTF-8 have no other place in JSON.
+	Base64 bool `json:"base64,omitempty"`
+}
+
+// encoded is the change as JSON can hold it.
+func (c Change) encoded() Change {
+	if c.Base64 || utf8.ValidString(c.Key) && !slices.ContainsFunc(c.Args, func(a string) bool { return !utf8.ValidString(a) }) {
+		return c
+	}
+	c.Base64, c.Key, c.Args = true, toBase64(c.Key), slices.Clone(c.Args)
+	for i, a := range c.Args {
+		c.Args[i] = toBase64(a)
+	}
+	return c
+}
+
+// decoded is the change that was encoded.
+func (c Change) decoded() (Change, error) {
+	if !c.Base64 {
+		return c, nil
+	}
+	c.Base64 = false
+	err := fromBase64(&c.Key)
+	for i := range c.Args {
+		err = errors.Join(err, fromBase64(&c.Args[i]))
+	}
+	return c, err
+}
+
+func toBase64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func fromBase64(s *string) error {
+	b, err := base64.StdEncoding.DecodeString(*s)
+	*s = string(b)
+	return err
 }
 
 // Value is an object's value: Count for counters, Text for a register (nil =
@@ -184,12 +221,49 @@ type Value struct {
 type valueJSON struct {
 	Family string          `json:"family"`
 	Key    string          `json:"key"`
+	Base64 bool            `json:"base64,omitempty"`
 	Value  json.RawMessage `json:"value"`
 }
 
+// strings is the value with each of its strings as f makes it, but the family.
+func (v Value) strings(f func(string) string) Value {
+	v.Key = f(v.Key)
+	if v.Text != nil {
+		text := f(*v.Text)
+		v.Text = &text
+	}
+	if v.Fields != nil {
+		fields := make(map[string]string, len(v.Fields))
+		for name, value := range v.Fields {
+			fields[f(name)] = f(value)
+		}
+		v.Fields = fields
+	}
+	v.List = slices.Clone(v.List)
+	for i, x := range v.List {
+		v.List[i] = f(x)
+	}
+	return v
+}
+
+// isText reports whether all strings of the value are UTF-8.
+func (v Value) isText() bool {
+	ok := utf8.ValidString(v.Key) && (v.Text == nil || utf8.ValidString(*v.Text)) &&
+		!slices.ContainsFunc(v.List, func(x string) bool { return !utf8.ValidString(x) })
+	for name, value := range v.Fields {
+		ok = ok && utf8.ValidString(name) && utf8.ValidString(value)
+	}
+	return ok
+}
+
 // MarshalJSON writes {"family":…,"key":…,"value":…} with the value as a
-// number, string or null, object, or array.
+// number, string or null, object, or array. Where one of its strings is not
+// UTF-8, "base64":true says that all of them but the family are base64.
 func (v Value) MarshalJSON() ([]byte, error) {
+	binary := !v.isText()
+	if binary {
+		v = v.strings(toBase64)
+	}
 	var x any
 	switch v.Family {
 	case "gcounter", "pncounter":
@@ -208,7 +282,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(valueJSON{v.Family, v.Key, raw})
+	return json.Marshal(valueJSON{v.Family, v.Key, binary, raw})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -218,17 +292,29 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*v = Value{Family: j.Family, Key: j.Key}
-	switch j.Family {
+	if err := v.unmarshal(j.Value); err != nil || !j.Base64 {
+		return err
+	}
+	var bad error
+	*v = v.strings(func(s string) string {
+		bad = errors.Join(bad, fromBase64(&s))
+		return s
+	})
+	return bad
+}
+
+func (v *Value) unmarshal(raw json.RawMessage) error {
+	switch v.Family {
 	case "gcounter", "pncounter":
-		v.Count = string(bytes.TrimSpace(j.Value))
+		v.Count = string(bytes.TrimSpace(raw))
 		_, err := strconv.ParseFloat(v.Count, 64)
 		return err
 	case "lww-register":
-		return json.Unmarshal(j.Value, &v.Text)
+		return json.Unmarshal(raw, &v.Text)
 	case "lww-map":
-		return json.Unmarshal(j.Value, &v.Fields)
+		return json.Unmarshal(raw, &v.Fields)
 	default:
-		return json.Unmarshal(j.Value, &v.List)
+		return json.Unmarshal(raw, &v.List)
 	}
 }
 
