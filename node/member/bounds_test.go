@@ -94,6 +94,11 @@ func TestLeftAdminIsSilent(t *testing.T) {
 		}
 	}
 	w.wantMember(f, good.Self(), nil)
+	// Nor where all of it comes at once.
+	r := evaluate(f.Roster().genesis, slices.Concat(f.Roster().records, []*Record{late, out}))
+	if r.digest != f.Roster().digest || !r.Has(good.Self(), Writer) {
+		t.Error("what an admin says that left is kept by who hears all of it at once")
+	}
 
 	// Its key may say again that it leaves, and list more.
 	var all []*Record
@@ -102,7 +107,7 @@ func TestLeftAdminIsSilent(t *testing.T) {
 		slices.SortFunc(standing, compareIDs)
 		all = append(all, forge(t, admin, under, &Revocation{Subject: admin.Self(), Standing: standing}))
 	}
-	r := evaluate(f.Roster().genesis, slices.Concat(f.Roster().records, all))
+	r = evaluate(f.Roster().genesis, slices.Concat(f.Roster().records, all))
 	if n := len(r.ended[admin.Self()]); n != 1 {
 		t.Errorf("an admin that left has %d records that say so, want 1", n)
 	}
@@ -176,8 +181,12 @@ func TestRevocationFitsWhenFull(t *testing.T) {
 	w.tell(x, f)
 	w.wantMember(f, x.Self(), ErrRevoked)
 	w.must(admin.Revoke(y.Self(), manyLimits(1000), nil))
-	w.tell(admin, f)
+	more := forge(t, thief, under, &Grant{Subject: Key{1, 1, 1}, Role: Reader, Name: "x", After: after})
+	if _, err := f.Merge(append(admin.Roster().records, more)); !errors.Is(err, ErrFull) { // in one frame
+		t.Errorf("more than fits: %v, want ErrFull", err)
+	}
 	w.wantMember(f, y.Self(), ErrRevoked)
+	w.wantMember(f, Key{1, 1, 1}, ErrNotMember)
 	w.must(f.Revoke(thief.Self(), nil, nil))
 	_, _ = admin.Merge(f.Roster().records) // of the thief's more than fits
 	w.wantMember(f, thief.Self(), ErrRevoked)
@@ -227,7 +236,6 @@ func TestExpiryChangesTheKey(t *testing.T) {
 	if id, _, _ := f.Ring().Current(); id != first {
 		t.Fatal("the key was changed before the term was over")
 	}
-	admin.now = func() time.Time { return noon } // its clock stands
 	w.now = w.now.Add(time.Hour + time.Second)
 	w.must(f.Reseal())
 	second, _, _ := f.Ring().Current()
@@ -236,18 +244,22 @@ func TestExpiryChangesTheKey(t *testing.T) {
 	}
 	w.tell(f, x)
 	w.wantCurrent(x, second, false)
-	for range 3 {
-		w.tell(f, admin)
-		w.must(admin.Reseal())
-		w.tell(admin, f)
-		w.must(f.Reseal())
+	// Not even one whose clock is a month behind brings others to make key after key.
+	for _, behind := range []time.Duration{time.Hour, 30 * 24 * time.Hour} {
+		admin.now = func() time.Time { return w.now.Add(-behind) }
+		for range 3 {
+			w.tell(f, admin)
+			w.must(admin.Reseal())
+			w.tell(admin, f)
+			w.must(f.Reseal())
+		}
+		w.meet(f, admin, stays, x)
+		if id, _, _ := f.Ring().Current(); id != second {
+			t.Errorf("admins whose clocks are %v apart change keys against each other", behind)
+		}
+		w.wantCurrent(stays, second, true)
+		w.wantCurrent(x, second, behind > maxAhead*time.Millisecond)
 	}
-	w.meet(f, admin, stays, x)
-	if id, _, _ := f.Ring().Current(); id != second {
-		t.Error("admins whose clocks are apart change keys against each other")
-	}
-	w.wantCurrent(x, second, false)
-	w.wantCurrent(stays, second, true)
 	w.must(f.Change(x.Self(), Reader, time.Time{}))
 	w.tell(f, x)
 	w.wantCurrent(x, second, true)
@@ -442,3 +454,33 @@ type closed struct{}
 func (closed) Read([]byte) (int, error)  { return 0, net.ErrClosed }
 func (closed) Write([]byte) (int, error) { return 0, net.ErrClosed }
 func (closed) Close() error              { return nil }
+
+// What this device does itself goes before all that waits for others.
+func TestActsGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		var order []string // guarded by turns
+		var all sync.WaitGroup
+		turns.merge()
+		wait := func(what string, take func()) {
+			all.Go(func() {
+				take()
+				order = append(order, what)
+				turns.done()
+			})
+			synctest.Wait()
+		}
+		for range 10 {
+			wait("merge", turns.merge)
+		}
+		wait("act", turns.act)
+		for range 10 {
+			wait("merge", turns.merge)
+		}
+		turns.done()
+		all.Wait()
+		if len(order) != 21 || order[0] != "act" {
+			t.Errorf("the order of changes is %v, want the act first", order)
+		}
+	})
+}
