@@ -97,6 +97,6 @@ const (
 	MaxField = 8 << 10 // bytes in a map field or a set element
 	MaxValue = 1 << 20 // bytes in a value or a sequence element
 	MaxWidth = 1 << 16 // dots in one body
-	MaxOps   = 1 << 13 // operations in one body: to apply them takes some ten milliseconds at most
+	MaxOps   = 1 << 12 // operations in one body: to apply the costliest takes some 20 ms
 	MaxSeq   = 1<<63 - 1
 )

@@ -80,8 +80,12 @@ func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 		all[i] = o
 	}
 	if len(missing) > 0 {
+		aged := d.epochs()
 		d.mu.Unlock()
 		states, err := d.readAll(c.space, missing)
+		for i := range states {
+			states[i].Age(aged)
+		}
 		d.mu.Lock()
 		for i, o := range missing {
 			if o.err = err; err != nil {
@@ -89,7 +93,9 @@ func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 				continue
 			}
 			o.state = states[i]
-			o.state.Age(d.epochs())
+			if h := d.epochs(); h.Epoch != aged.Epoch || h.Dead != aged.Dead {
+				o.state.Age(h)
+			}
 			o.element = c.recent.PushFront(o)
 			c.reweigh(o)
 		}
@@ -168,8 +174,10 @@ func (c *cache) reweigh(o *object) {
 	c.weight += o.weight
 }
 
+// trim lets go of what was not used lately. The object used last stays, however large
+// it is: the next op on it would only have it read again.
 func (c *cache) trim() {
-	for e := c.recent.Back(); e != nil && c.weight > MaxCache; {
+	for e := c.recent.Back(); e != nil && e != c.recent.Front() && c.weight > MaxCache; {
 		o := e.Value.(*object)
 		e = e.Prev()
 		if o.pins == 0 && !o.dirty {
