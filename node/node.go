@@ -354,6 +354,7 @@ func (n *Node) Status() api.Status {
 				x.Forked = append(x.Forked, authorName(m.Author))
 			}
 		}
+		x.Refused, x.RefusedBy = d.Refusals()
 		s.Datasets = append(s.Datasets, x)
 	}
 	return s

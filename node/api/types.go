@@ -141,6 +141,10 @@ type Dataset struct {
 	Digest  string             `json:"digest"`           // equal on nodes that hold the same log
 	Forked  []string           `json:"forked,omitempty"` // authors that signed two logs
 	Clocks  map[string]float64 `json:"clocks,omitempty"` // authors whose clock is more than a minute off: seconds ahead
+	// Refused is how many authors this node has lately had no room for, RefusedBy the
+	// peers that have none for this node's entries.
+	Refused   int      `json:"refused,omitempty"`
+	RefusedBy []string `json:"refused_by,omitempty"`
 }
 
 // Peer is a connected peer.
