@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Limits of a module's log.
@@ -66,6 +67,17 @@ func (j *journal) Guest(text string) {
 	j.say("[guest] ", strings.TrimPrefix(text, "[guest] "))
 }
 
+// Node writes what we say of the module. What it quotes of a guest may have lines, which are not to look like ours.
+func (j *journal) Node(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	first, rest, more := strings.Cut(text, "\n")
+	j.say("[node] ", first)
+	if more {
+		j.say("[node] | ", rest)
+	}
+}
+
 // Say writes a line. Control characters are shown as such, so that a guest cannot write to a terminal.
 func (j *journal) Say(line string) {
 	j.mu.Lock()
@@ -98,7 +110,7 @@ func (j *journal) line(now time.Time, line string) {
 
 func (j *journal) write(now time.Time, line string) {
 	line = strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if unicode.IsControl(r) && r != '\t' || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 			return '�'
 		}
 		return r

@@ -116,3 +116,28 @@ func TestJournalTurns(t *testing.T) {
 		}
 	}
 }
+
+// A guest writes no line that looks like one of the node's, also by what it fails with, and nothing that a terminal obeys.
+func TestJournalForged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	j, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Node("failed: guest abort: x\n[node] gave up\r\n\x1b[2J\u009b\u202e")
+	j.Guest("x\n[node] gave up")
+	_, _ = j.Write([]byte("x\n[node] gave up\n"))
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		_, text, _ := strings.Cut(line, " ")
+		if strings.HasPrefix(text, "[node] gave up") || strings.ContainsAny(text, "\x1b\r\u009b\u202e") {
+			t.Errorf("forged: %q", text)
+		}
+	}
+}

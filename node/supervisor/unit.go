@@ -254,4 +254,4 @@ func (u *unit) wanted() *module.Package {
 }
 
 // say writes a line of ours in the module's log.
-func (u *unit) say(line string) { u.journal.Say("[node] " + line) }
+func (u *unit) say(line string) { u.journal.Node(line) }
