@@ -189,7 +189,7 @@ func runBench(cmd *cobra.Command, jobs []benchJob, o benchOptions) (err error) {
 		if wantsJSON(cmd) {
 			err = printJSON(r)
 		} else {
-			err = printReport(os.Stdout, r)
+			err = printReport(stdout, r)
 		}
 		if err != nil {
 			return err

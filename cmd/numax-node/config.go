@@ -32,7 +32,7 @@ func configInit() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			file := fileArg(args)
 			if file == "-" {
-				_, err := fmt.Print(configText())
+				err := say(stdout, "%s", text(configText()))
 				return err
 			}
 			mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
@@ -50,7 +50,7 @@ func configInit() *cobra.Command {
 			if err := errors.Join(err, f.Close()); err != nil {
 				return fmt.Errorf("config init: %w", err)
 			}
-			_, err = fmt.Println("wrote " + file)
+			err = say(stdout, "wrote %s\n", file)
 			return err
 		},
 	}
@@ -111,7 +111,7 @@ func configValidate() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%w", plain(err))
 			}
-			_, err = fmt.Println(file + ": ok")
+			err = say(stdout, "%s: ok\n", file)
 			return err
 		},
 	}
@@ -133,7 +133,7 @@ func configShow() *cobra.Command {
 		Use: "show", Short: "Print the settings; --effective merges file, environment and flags", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !effective && !cmd.Flags().Changed("config") {
-				_, err := fmt.Print(configText())
+				err := say(stdout, "%s", text(configText()))
 				return err
 			}
 			s, err := loadSettings(cmd.Flags())
@@ -154,7 +154,7 @@ func configShow() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(out)
 			}
-			_, err = os.Stdout.Write(b)
+			_, err = stdout.Write(b)
 			return err
 		},
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -142,26 +141,7 @@ func printValue(cmd *cobra.Command, v api.Value) error {
 	if wantsJSON(cmd) {
 		return printJSON(v)
 	}
-	text := v.String()
-	if atTerminal(os.Stdout) {
-		text = printable(text)
-	}
-	_, err := fmt.Println(text)
-	return err
-}
-
-// printable shows control characters instead of sending them to the terminal:
-// anybody on an open network can write a value.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			fmt.Fprintf(&b, "\\x%02x", r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
+	return say(stdout, "%s\n", v)
 }
 
 func dataGet() *cobra.Command {

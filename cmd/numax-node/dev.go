@@ -102,7 +102,7 @@ type developer struct {
 	serving string // host:port of pages, if it is known
 
 	name string // of the module, once it was built
-	may  string // what it was last shown to be allowed
+	may  text   // what it was last shown to be allowed
 	tail sync.WaitGroup
 }
 
@@ -122,7 +122,7 @@ func (d *developer) run(ctx context.Context) error {
 		case err != nil && !d.watch:
 			return err
 		case err != nil:
-			fmt.Fprintf(os.Stderr, "numax-node: %v\n", err)
+			_ = say(stderr, "numax-node: %s\n", oneLine(err.Error()))
 		}
 		if !d.watch {
 			<-ctx.Done()
@@ -137,7 +137,7 @@ func (d *developer) run(ctx context.Context) error {
 // renew builds the module, and has the node run it.
 func (d *developer) renew(ctx context.Context) error {
 	began := time.Now()
-	if _, err := scaffold.Build(ctx, d.dir, os.Stderr); err != nil {
+	if _, err := scaffold.Build(ctx, d.dir, stderr); err != nil {
 		return err
 	}
 	p, b, err := packed(d.dir)
@@ -155,7 +155,7 @@ func (d *developer) renew(ctx context.Context) error {
 	}
 	if may := asked(p.Manifest); may != d.may { // before it runs
 		d.may = may
-		fmt.Fprintf(os.Stderr, "dev: %s\n%s", p.Manifest.Name, may)
+		_ = say(stderr, "dev: %s\n%s", p.Manifest.Name, may)
 	}
 	m, err := d.node.AddModule(ctx, b, d.dir)
 	if err != nil {
@@ -167,7 +167,7 @@ func (d *developer) renew(ctx context.Context) error {
 		}
 		m.State = string(supervisor.Running)
 	}
-	fmt.Fprintf(os.Stderr, "dev: %s %s is %s, built and loaded in %v\n", m.Name, m.Version, m.State, time.Since(began).Round(time.Millisecond))
+	_ = say(stderr, "dev: %s %s is %s, built and loaded in %v\n", m.Name, m.Version, m.State, time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
@@ -184,12 +184,12 @@ func (d *developer) follow(ctx context.Context, name string) error {
 	}
 	d.name = name
 	d.tail.Go(func() {
-		if err := followLog(ctx, path, f, os.Stdout); err != nil {
-			fmt.Fprintf(os.Stderr, "dev: show the log: %v\n", err)
+		if err := followLog(ctx, path, f, stdout); err != nil {
+			_ = say(stderr, "dev: show the log: %v\n", err)
 		}
 	})
 	if d.serving != "" {
-		fmt.Fprintf(os.Stderr, "dev: its pages are at http://%s/m/%s/\n", d.serving, name)
+		_ = say(stderr, "dev: its pages are at http://%s/m/%s/\n", d.serving, name)
 	}
 	return nil
 }

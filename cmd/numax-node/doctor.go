@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -64,11 +63,11 @@ func printFindings(cmd *cobra.Command, found []api.Finding) error {
 	if wantsJSON(cmd) {
 		return printJSON(found)
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
 	for _, f := range found {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Level, f.Check, f.Finding)
+		_ = say(w, "%s\t%s\t%s\n", f.Level, f.Check, f.Finding)
 		if f.Advice != "" {
-			fmt.Fprintf(w, "\t\t→ %s\n", f.Advice)
+			_ = say(w, "\t\t→ %s\n", f.Advice)
 		}
 	}
 	return w.Flush()

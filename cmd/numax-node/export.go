@@ -18,7 +18,7 @@ func dataExport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = toFile(args, func(w io.Writer) error { return a.Export(cmd.Context(), dataset, w) })
+			err = toFile(args, jsonOut, func(w io.Writer) error { return a.Export(cmd.Context(), dataset, w) })
 			return errors.Join(err, done())
 		},
 	}
@@ -51,7 +51,7 @@ func dataImport() *cobra.Command {
 			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
-			return show(cmd, r, fmt.Sprintf("%s changed, %d left as they are", count(uint64(r.Changed), "object"), r.Left))
+			return show(cmd, r, "%s changed, %d left as they are", count(uint64(r.Changed), "object"), r.Left)
 		},
 	}
 	addObject(cmd)
@@ -68,10 +68,15 @@ func atMostOne(what string) cobra.PositionalArgs {
 }
 
 // toFile lets write write a file that is there whole or not at all; standard
-// output without a name, or with -.
-func toFile(args []string, write func(io.Writer) error) (err error) {
+// output without a name, or with -: to out, or as bytes if that is nil.
+func toFile(args []string, out io.Writer, write func(io.Writer) error) (err error) {
 	if len(args) == 0 || args[0] == "-" {
-		return write(os.Stdout)
+		if out == nil {
+			if out, err = rawOut(); err != nil {
+				return err
+			}
+		}
+		return write(out)
 	}
 	part := args[0] + ".part"
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

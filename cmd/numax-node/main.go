@@ -36,7 +36,7 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "numax-node: "+oneLine(err.Error()))
+	_ = say(stderr, "numax-node: %s\n", oneLine(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) || errors.Is(err, api.ErrUsage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage

@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -38,17 +36,17 @@ func membersList() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(all)
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+			w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
 			if !slices.ContainsFunc(all, func(m api.Member) bool { return m.Device != "" }) { // an open network
-				fmt.Fprintln(w, "MEMBER\tOPS\tSTATE")
+				_ = say(w, "MEMBER\tOPS\tSTATE\n")
 				for _, m := range all {
-					fmt.Fprintf(w, "%s\t%d\t%s\n", m.Name, m.Ops, memberState(m))
+					_ = say(w, "%s\t%d\t%s\n", m.Name, m.Ops, memberState(m))
 				}
 				return w.Flush()
 			}
-			fmt.Fprintln(w, "MEMBER\tDEVICE\tROLE\tOPS\tSTATE")
+			_ = say(w, "MEMBER\tDEVICE\tROLE\tOPS\tSTATE\n")
 			for _, m := range all {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", m.Name, or(m.Device, "-"), or(m.Role, "-"), m.Ops, memberState(m))
+				_ = say(w, "%s\t%s\t%s\t%d\t%s\n", m.Name, or(m.Device, "-"), or(m.Role, "-"), m.Ops, memberState(m))
 			}
 			return w.Flush()
 		},
@@ -91,7 +89,7 @@ func membersApprove() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, m, fmt.Sprintf("%s is a member: %s", m.Device, m.Role))
+			return show(cmd, m, "%s is a member: %s", m.Device, m.Role)
 		},
 	}
 	addObject(cmd)
@@ -116,7 +114,7 @@ func membersRevoke() *cobra.Command {
 			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
-			return show(cmd, m, "revoked "+m.Device+" "+m.Name)
+			return show(cmd, m, "revoked %s %s", m.Device, m.Name)
 		},
 	}
 	addObject(cmd)
@@ -139,7 +137,7 @@ func membersForget() *cobra.Command {
 			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
-			return show(cmd, m, "forgot "+m.Name)
+			return show(cmd, m, "forgot %s", m.Name)
 		},
 	}
 	addObject(cmd)
@@ -178,7 +176,7 @@ func datasetResync() *cobra.Command {
 				return err
 			}
 			return show(cmd, map[string]string{"dataset": s.Dataset[0], "from": peer},
-				fmt.Sprintf("dataset %s is in the state of %s", s.Dataset[0], peer))
+				"dataset %s is in the state of %s", s.Dataset[0], peer)
 		},
 	}
 	cmd.Flags().String("from", "", "`peer id` of a connected peer")

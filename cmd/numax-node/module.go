@@ -47,7 +47,7 @@ func moduleInspect() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(v)
 			}
-			return v.print(os.Stdout)
+			return v.print(stdout)
 		},
 	}
 	addJSON(cmd)
@@ -98,7 +98,7 @@ func moduleKeygen() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, map[string]any{"file": args[0], "public_key": k.Public()}, k.Public().String())
+			return show(cmd, map[string]any{"file": args[0], "public_key": k.Public()}, "%s", k.Public())
 		},
 	}
 	addJSON(cmd)
@@ -130,7 +130,7 @@ func moduleSign() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, map[string]any{"file": file, "hash": hash(p), "public_key": k.Public()}, "signed "+hash(p)+" as "+k.Public().String()+" in "+file)
+			return show(cmd, map[string]any{"file": file, "hash": hash(p), "public_key": k.Public()}, "signed %s as %s in %s", hash(p), k.Public(), file)
 		},
 	}
 	cmd.Flags().StringVar(&keyFile, "key", "", "`file` with the key, made by module keygen")
@@ -187,7 +187,7 @@ func moduleVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, map[string]any{"hash": hash(p), "signed_by": p.SignedBy()}, "ok: "+hash(p)+" is signed by "+strings.Join(texts(p.SignedBy()), ", "))
+			return show(cmd, map[string]any{"hash": hash(p), "signed_by": p.SignedBy()}, "ok: %s is signed by %s", hash(p), strings.Join(texts(p.SignedBy()), ", "))
 		},
 	}
 	cmd.Flags().StringArrayVar(&public, "key", nil, "public `key`, nxpub1…; repeatable, one is enough")
@@ -197,7 +197,7 @@ func moduleVerify() *cobra.Command {
 
 // writeShared writes a file for others to read: there is no secret in a module.
 func writeShared(file string, b []byte) error {
-	err := toFile([]string{file}, func(w io.Writer) error {
+	err := toFile([]string{file}, nil, func(w io.Writer) error {
 		_, err := w.Write(b)
 		return err
 	})

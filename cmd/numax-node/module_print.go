@@ -43,7 +43,7 @@ func (v *moduleView) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	line := func(what string, lines ...string) {
 		for _, l := range lines {
-			fmt.Fprintf(w, "%s\t%s\n", what, printable(l))
+			_ = say(w, "%s\t%s\n", what, printable(l))
 			what = ""
 		}
 	}

@@ -174,7 +174,7 @@ func moduleAdd() *cobra.Command {
 				return err
 			}
 			if !wantsJSON(cmd) { // before it runs
-				fmt.Printf("%s %s (%s)\n%s", p.Manifest.Name, p.Manifest.Version, p.Manifest.Kind, asked(p.Manifest))
+				_ = say(stdout, "%s %s (%s)\n%s", p.Manifest.Name, p.Manifest.Version, string(p.Manifest.Kind), asked(p.Manifest))
 			}
 			m, err := a.AddModule(cmd.Context(), b, source)
 			if err != nil {
@@ -186,13 +186,13 @@ func moduleAdd() *cobra.Command {
 }
 
 // asked is what a module may do, in lines.
-func asked(m *module.Manifest) string {
+func asked(m *module.Manifest) text {
 	var b strings.Builder
 	for _, g := range m.Grants.Describe() {
-		fmt.Fprintf(&b, "  may %s\n", g)
+		_ = say(&b, "  may %s\n", g)
 	}
-	fmt.Fprintf(&b, "  limits: %s\n", m.Limits)
-	return b.String()
+	_ = say(&b, "  limits: %s\n", m.Limits.String())
+	return text(b.String())
 }
 
 func moduleReload() *cobra.Command {
@@ -225,8 +225,7 @@ func showModule(cmd *cobra.Command, m api.Module) error {
 	case string(supervisor.Stopped):
 		state += ", as it was: numax-node module start " + m.Name
 	}
-	_, err := fmt.Printf("%s %s: %s\n", m.Name, m.Version, state)
-	return err
+	return say(stdout, "%s %s: %s\n", m.Name, m.Version, state)
 }
 
 func moduleLs() *cobra.Command {
@@ -245,8 +244,8 @@ func moduleLs() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(append([]api.Module{}, all...))
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tVERSION\tKIND\tSTATE\tCALLS\tFAILED\tDENIED\tCPU\tNOTE")
+			w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+			_ = say(w, "NAME\tVERSION\tKIND\tSTATE\tCALLS\tFAILED\tDENIED\tCPU\tNOTE\n")
 			for _, m := range all {
 				var calls, denied uint64
 				for _, n := range m.Calls {
@@ -256,7 +255,7 @@ func moduleLs() *cobra.Command {
 					denied += n
 				}
 				note, _, _ := strings.Cut(m.Failure, "\n")
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.1fs\t%s\n", m.Name, m.Version, m.Kind, m.State, calls, m.Failed, denied, m.CPU, note)
+				_ = say(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.1fs\t%s\n", m.Name, m.Version, m.Kind, m.State, calls, m.Failed, denied, m.CPU, note)
 			}
 			return w.Flush()
 		},
@@ -301,7 +300,7 @@ func moduleLogs() *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return tail(ctx, shelf.Log(args[0]), lines, follow, os.Stdout)
+			return tail(ctx, shelf.Log(args[0]), lines, follow, stdout)
 		},
 	})
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on as the module goes on, until stopped")

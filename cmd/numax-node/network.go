@@ -49,8 +49,8 @@ func networkCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, n, fmt.Sprintf("closed network %s: this device, %s, is its administrator\n"+
-				"start it with numax-node up, and let others in with numax-node invite create", n.Name, n.Device))
+			return show(cmd, n, "closed network %s: this device, %s, is its administrator\n"+
+				"start it with numax-node up, and let others in with numax-node invite create", n.Name, n.Device)
 		},
 	}
 	addDevice(cmd)
@@ -72,16 +72,16 @@ func networkShow() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(n)
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintf(w, "network\t%s\n", n.Name)
-			fmt.Fprintf(w, "id\t%s\n", n.ID)
+			w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
+			_ = say(w, "network\t%s\n", n.Name)
+			_ = say(w, "id\t%s\n", n.ID)
 			if !n.Closed {
-				fmt.Fprintln(w, "open\tanybody may take part")
+				_ = say(w, "open\tanybody may take part\n")
 				return w.Flush()
 			}
-			fmt.Fprintf(w, "closed\t%s\n", count(uint64(n.Members), "member"))
-			fmt.Fprintf(w, "this device\t%s, %s\n", n.Device, or(n.Role, "no member"))
-			fmt.Fprintf(w, "token to ask with\t%s\n", n.Token)
+			_ = say(w, "closed\t%s\n", count(uint64(n.Members), "member"))
+			_ = say(w, "this device\t%s, %s\n", n.Device, or(n.Role, "no member"))
+			_ = say(w, "token to ask with\t%s\n", n.Token)
 			return w.Flush()
 		},
 	}
@@ -129,11 +129,10 @@ func inviteCreate() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(i)
 			}
-			if atTerminal(os.Stdout) {
-				fmt.Print(qrText(i.Token))
+			if onTerminal() {
+				_ = say(stdout, "%s", text(qrText(i.Token)))
 			}
-			_, err = fmt.Println(i.Token)
-			return err
+			return say(stdout, "%s\n", i.Token)
 		},
 	}
 	addObject(cmd)
@@ -188,8 +187,8 @@ func inviteList() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(all)
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "INVITE\tROLE\tUSED\tEXPIRES")
+			w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
+			_ = say(w, "INVITE\tROLE\tUSED\tEXPIRES\n")
 			for _, i := range all {
 				expires := "never"
 				switch {
@@ -198,7 +197,7 @@ func inviteList() *cobra.Command {
 				case i.Expires != nil:
 					expires = i.Expires.Format(time.DateTime)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%d of %d\t%s\n", i.ID, i.Role, i.Used, i.Uses, expires)
+				_ = say(w, "%s\t%s\t%d of %d\t%s\n", i.ID, i.Role, i.Used, i.Uses, expires)
 			}
 			return w.Flush()
 		},
@@ -219,7 +218,7 @@ func inviteWithdraw() *cobra.Command {
 			if err := errors.Join(err, done()); err != nil {
 				return err
 			}
-			return show(cmd, i, "withdrew "+i.ID)
+			return show(cmd, i, "withdrew %s", i.ID)
 		},
 	}
 	addObject(cmd)
@@ -261,13 +260,13 @@ func newJoin() *cobra.Command {
 			ctx, cancel := context.WithTimeout(ctx, wait)
 			defer cancel()
 			waiting := func() {
-				fmt.Fprintf(os.Stderr, "waiting to be approved: an administrator runs numax-node members approve %q\n", name)
+				_ = say(stderr, "waiting to be approved: an administrator runs numax-node members approve %q\n", name)
 			}
 			n, err := node.JoinNetwork(ctx, cfg, token, name, waiting, log)
 			if err != nil {
 				return err
 			}
-			return show(cmd, n, fmt.Sprintf("%s is a member of %s: %s\nstart it with numax-node up", n.Device, n.Name, n.Role))
+			return show(cmd, n, "%s is a member of %s: %s\nstart it with numax-node up", n.Device, n.Name, n.Role)
 		},
 	}
 	addSettings(cmd.Flags())

@@ -55,7 +55,7 @@ func newBuild() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			file, err := scaffold.Build(ctx, append(args, ".")[0], os.Stderr)
+			file, err := scaffold.Build(ctx, append(args, ".")[0], stderr)
 			if err != nil {
 				return err
 			}

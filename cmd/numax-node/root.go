@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
 	"runtime"
 	"strings"
 
@@ -27,6 +24,8 @@ func newRoot() *cobra.Command {
 		}
 		return usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	addSettings(root.Flags())
 	addJSON(root)
 	root.AddCommand(newUp(), newRun(), newStatus(), newPeers(), newSwarm(), newBootstrap(), newPing(), newDoctor(), newData(), newSnapshot(), newMembers(), newNetwork(), newInvite(), newJoin(), newDataset(), newNew(), newBuild(), newDev(), newModule(), newConfig(), newBench(), newVersion())
@@ -69,28 +68,12 @@ func wantsJSON(cmd *cobra.Command) bool {
 	return err == nil && v
 }
 
-func printJSON(v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Println(string(b))
-	return err
-}
-
 // show prints a result, as JSON or as text.
-func show(cmd *cobra.Command, v any, text string) error {
+func show(cmd *cobra.Command, v any, format string, args ...any) error {
 	if wantsJSON(cmd) {
 		return printJSON(v)
 	}
-	_, err := fmt.Println(text)
-	return err
-}
-
-// atTerminal reports whether a person is likely to look at f.
-func atTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+	return say(stdout, format+"\n", args...)
 }
 
 func newVersion() *cobra.Command {
@@ -100,8 +83,7 @@ func newVersion() *cobra.Command {
 			if wantsJSON(cmd) {
 				return printJSON(map[string]string{"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 			}
-			_, err := fmt.Printf("numax-node %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			return say(stdout, "numax-node %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	}
 	addJSON(cmd)

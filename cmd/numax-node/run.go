@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -66,8 +65,8 @@ func newRun() *cobra.Command {
 				openedNode: n, wasm: wasm, wait: wait, prints: prints, json: wantsJSON(cmd), settle: -1,
 				guest: node.Guest{
 					File: args[0], Args: os.Args, Deadline: deadline, Memory: size,
-					Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-					Log: func(line string) { fmt.Fprintln(os.Stderr, line) },
+					Stdin: os.Stdin, Stdout: guestOut(), Stderr: &marked{w: stderr},
+					Log: guestLog,
 				},
 			}
 			if cmd.Flags().Changed("settle-for") || n.cfg.Offline || n.cfg.NoSync {
@@ -133,7 +132,7 @@ func (r *moduleRun) act(ctx context.Context) error {
 		if r.json {
 			err = printJSON(v)
 		} else {
-			_, err = fmt.Println(v)
+			err = say(stdout, "%s\n", v)
 		}
 		if err != nil {
 			return err

@@ -149,8 +149,7 @@ func (n *openedNode) printReady(asJSON bool) error {
 	for _, a := range e.Addrs {
 		line += " " + a
 	}
-	_, err := fmt.Println(line)
-	return err
+	return say(stdout, "%s\n", line)
 }
 
 // waiting shows on a terminal that something takes its time; in a pipe it is
@@ -160,20 +159,21 @@ func waiting(ctx context.Context, d time.Duration, what string) {
 	defer end.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	show := atTerminal(os.Stderr)
+	show := errOnTerminal()
 	began := time.Now()
 	for {
 		select {
 		case <-tick.C:
 			if show {
-				fmt.Fprintf(os.Stderr, "\r%s: %s of %s ", what, time.Since(began).Round(time.Second), d)
+				progress(fmt.Sprintf("%s: %s of %s ", what, time.Since(began).Round(time.Second), d))
 			}
 			continue
 		case <-end.C:
 		case <-ctx.Done():
 		}
 		if show {
-			fmt.Fprint(os.Stderr, "\r"+strings.Repeat(" ", len(what)+24)+"\r")
+			progress(strings.Repeat(" ", len(what)+24))
+			progress("")
 		}
 		return
 	}

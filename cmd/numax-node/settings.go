@@ -349,9 +349,9 @@ func (s *settings) logger() (*slog.Logger, error) {
 	o := &slog.HandlerOptions{Level: level}
 	switch s.LogFormat {
 	case "text":
-		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+		return slog.New(slog.NewTextHandler(stderr, o)), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
+		return slog.New(slog.NewJSONHandler(jsonErr, o)), nil
 	}
 	return nil, usagef("log-format %q: want text or json", s.LogFormat)
 }

@@ -57,7 +57,7 @@ func snapshotCreate() *cobra.Command {
 				name := strings.Map(fileRune, dataset) + time.Now().UTC().Format("-20060102T150405.000Z") + snapshotExt
 				args = []string{filepath.Join(dir, name)}
 			}
-			err = toFile(args, func(w io.Writer) error { return a.Snapshot(cmd.Context(), dataset, w) })
+			err = toFile(args, nil, func(w io.Writer) error { return a.Snapshot(cmd.Context(), dataset, w) })
 			if err := errors.Join(err, done()); err != nil || args[0] == "-" {
 				return err
 			}
@@ -65,7 +65,7 @@ func snapshotCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, info, args[0])
+			return show(cmd, info, "%s", args[0])
 		},
 	}
 	addObject(cmd)
@@ -96,7 +96,7 @@ func snapshotList() *cobra.Command {
 			for _, f := range files {
 				info, err := inspect(f, false)
 				if err != nil {
-					fmt.Fprintln(os.Stderr, "numax-node:", err)
+					_ = say(stderr, "numax-node: %s\n", oneLine(err.Error()))
 					continue
 				}
 				all = append(all, info)
@@ -105,13 +105,12 @@ func snapshotList() *cobra.Command {
 				return printJSON(all)
 			}
 			if len(all) == 0 {
-				_, err := fmt.Println("no snapshots")
-				return err
+				return say(stdout, "no snapshots\n")
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "DATASET\tTIME\tOPS\tBYTES\tFILE")
+			w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
+			_ = say(w, "DATASET\tTIME\tOPS\tBYTES\tFILE\n")
 			for _, i := range all {
-				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", i.Dataset, i.Time.Format(time.DateTime), i.Ops, i.Bytes, i.File)
+				_ = say(w, "%s\t%s\t%d\t%d\t%s\n", i.Dataset, i.Time.Format(time.DateTime), i.Ops, i.Bytes, i.File)
 			}
 			return w.Flush()
 		},
@@ -146,8 +145,8 @@ func snapshotVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, info, fmt.Sprintf("ok: dataset %s, %s by %s in %s, made %s by %s", info.Dataset, count(info.Ops, "op"),
-				count(uint64(info.Authors), "author"), count(info.Rows, "row"), info.Time.Format(time.DateTime), info.By))
+			return show(cmd, info, "ok: dataset %s, %s by %s in %s, made %s by %s", info.Dataset, count(info.Ops, "op"),
+				count(uint64(info.Authors), "author"), count(info.Rows, "row"), info.Time.Format(time.DateTime), info.By)
 		},
 	}
 	addJSON(cmd)
@@ -190,9 +189,9 @@ func snapshotRestore() *cobra.Command {
 			if err := errors.Join(err, closer.Close()); err != nil {
 				return err
 			}
-			return show(cmd, info, fmt.Sprintf("restored dataset %s: %s by %s; start the node with --dataset %s\n"+
+			return show(cmd, info, "restored dataset %s: %s by %s; start the node with --dataset %s\n"+
 				"it writes on as a new member; if its former self is gone for good: numax-node members forget", info.Dataset,
-				count(info.Ops, "op"), count(uint64(info.Authors), "author"), info.Dataset))
+				count(info.Ops, "op"), count(uint64(info.Authors), "author"), info.Dataset)
 		},
 	}
 	addObject(cmd)

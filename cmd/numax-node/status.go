@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -37,50 +36,58 @@ func newStatus() *cobra.Command {
 }
 
 func printStatus(s api.Status) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "peer id\t%s\n", s.PeerID)
-	fmt.Fprintf(w, "version\t%s\n", s.Version)
+	w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
+	_ = say(w, "peer id\t%s\n", s.PeerID)
+	_ = say(w, "version\t%s\n", s.Version)
 	if s.Closed {
-		fmt.Fprintf(w, "network\t%s (closed; this device is %s)\n", s.Network, or(s.Role, "no member"))
+		_ = say(w, "network\t%s (closed; this device is %s)\n", s.Network, or(s.Role, "no member"))
 	} else {
-		fmt.Fprintf(w, "network\t%s (open)\n", s.Network)
+		_ = say(w, "network\t%s (open)\n", s.Network)
 	}
-	fmt.Fprintf(w, "up for\t%s\n", time.Since(s.Started).Round(time.Second))
-	fmt.Fprintf(w, "peers\t%d\n", s.Peers)
-	fmt.Fprintf(w, "store\t%d bytes\n", s.Store)
+	_ = say(w, "up for\t%s\n", time.Since(s.Started).Round(time.Second))
+	_ = say(w, "peers\t%d\n", s.Peers)
+	_ = say(w, "store\t%d bytes\n", s.Store)
 	for _, a := range s.Addrs {
-		fmt.Fprintf(w, "address\t%s\n", a)
+		_ = say(w, "address\t%s\n", a)
 	}
 	for _, d := range s.Datasets {
-		fmt.Fprintf(w, "dataset\t%s: %s by %s, digest %s\n", d.Name, count(d.Ops, "op"), count(uint64(d.Authors), "author"), d.Digest)
+		_ = say(w, "dataset\t%s: %s by %s, digest %s\n", d.Name, count(d.Ops, "op"), count(uint64(d.Authors), "author"), d.Digest)
 	}
 	for _, m := range s.Modules {
 		may := "may do nothing but compute"
 		if len(m.Grants) > 0 {
 			may = "may " + strings.Join(m.Grants, "; ")
 		}
-		fmt.Fprintf(w, "module\t%s %s: %s; %s\n", m.Name, m.Version, m.State, may)
+		_ = say(w, "module\t%s %s: %s; %s\n", m.Name, m.Version, m.State, may)
 	}
 	if s.Rejected > 0 {
-		fmt.Fprintf(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
+		_ = say(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
 	}
 	for _, d := range s.Datasets {
 		for _, f := range d.Forked {
-			fmt.Fprintf(w, "FORKED\t%s: %s signed two logs (a copied or restored data directory?); nothing more is taken from it\n", d.Name, f)
+			_ = say(w, "FORKED\t%s: %s signed two logs (a copied or restored data directory?); nothing more is taken from it\n", d.Name, f)
 		}
 		for _, a := range slices.Sorted(maps.Keys(d.Clocks)) {
 			ahead, way := time.Duration(d.Clocks[a]*float64(time.Second)).Round(time.Second), "ahead of"
 			if ahead < 0 {
 				ahead, way = -ahead, "behind"
 			}
-			fmt.Fprintf(w, "clock\t%s: that of %s is %v %s this node's\n", d.Name, a, ahead, way)
+			_ = say(w, "clock\t%s: that of %s is %v %s this node's\n", d.Name, a, ahead, way)
 		}
 		if len(d.Forked) > 0 {
-			fmt.Fprintf(w, "\tpeers may hold different halves: numax-node dataset resync --dataset %s --from PEER takes over the state of one\n", d.Name)
+			_ = say(w, "\tpeers may hold different halves: numax-node dataset resync --dataset %s --from PEER takes over the state of one\n", d.Name)
+		}
+	}
+	for _, d := range s.Datasets {
+		if d.Refused > 0 {
+			_ = say(w, "full\t%s: no room for %d authors, whose entries are not taken: numax-node members forget frees the slots of those that are gone\n", d.Name, d.Refused)
+		}
+		for _, peer := range d.RefusedBy {
+			_ = say(w, "refused\t%s: peer %s has no room for this node's entries\n", d.Name, peer)
 		}
 	}
 	if s.Failure != "" {
-		fmt.Fprintf(w, "FAILING\t%s\n", s.Failure)
+		_ = say(w, "FAILING\t%s\n", s.Failure)
 	}
 	return w.Flush()
 }
@@ -101,13 +108,12 @@ func newPeers() *cobra.Command {
 				return printJSON(peers)
 			}
 			if len(peers) == 0 {
-				_, err := fmt.Println("no peers")
-				return err
+				return say(stdout, "no peers\n")
 			}
-			w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "PEER ID\tDEVICE\tREACHED\tRTT\tSTATE\tADDRESS")
+			w := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
+			_ = say(w, "PEER ID\tDEVICE\tREACHED\tRTT\tSTATE\tADDRESS\n")
 			for _, p := range peers {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, or(p.Device, "-"), p.Way, milliseconds(p.RTT), peerState(p), p.Addr)
+				_ = say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, or(p.Device, "-"), p.Way, milliseconds(p.RTT), peerState(p), p.Addr)
 			}
 			return w.Flush()
 		},

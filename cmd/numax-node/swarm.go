@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ func swarmAct(use, short, long, done string, act func(context.Context, *api.Clie
 			if err := act(cmd.Context(), c, args[0]); err != nil {
 				return err
 			}
-			return show(cmd, map[string]string{strings.ToLower(what): args[0]}, done+" "+args[0])
+			return show(cmd, map[string]string{strings.ToLower(what): args[0]}, "%s %s", done, args[0])
 		},
 	}
 	addNode(cmd)
@@ -116,7 +115,7 @@ func listAct(use, short, done string, act func(peerLists, context.Context, strin
 			if err != nil {
 				return err
 			}
-			return show(cmd, map[string]string{strings.ToLower(what): args[0]}, done+" "+args[0])
+			return show(cmd, map[string]string{strings.ToLower(what): args[0]}, "%s %s", done, args[0])
 		},
 	}
 	addNode(cmd)
@@ -135,18 +134,23 @@ func swarmBlocked() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, ids, lines(ids, "no peer is blocked"))
+			return show(cmd, ids, "%s", lines(ids, "no peer is blocked"))
 		},
 	}
 	addNode(cmd)
 	return cmd
 }
 
-func lines(all []string, none string) string {
+// lines are some of anybody, or what is said if there are none.
+func lines(all []string, none string) text {
 	if len(all) == 0 {
-		return none
+		return text(none)
 	}
-	return strings.Join(all, "\n")
+	safe := make([]string, len(all))
+	for i, line := range all {
+		safe[i] = printable(line)
+	}
+	return text(strings.Join(safe, "\n"))
 }
 
 func newBootstrap() *cobra.Command {
@@ -177,14 +181,14 @@ func bootstrapList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var text []string
+			var addrs []string
 			for _, b := range all {
 				if b.Given {
 					b.Addr += "  (of the settings)"
 				}
-				text = append(text, b.Addr)
+				addrs = append(addrs, b.Addr)
 			}
-			return show(cmd, all, lines(text, "nowhere: nodes are found on this machine and the LAN; see numax-node bootstrap add"))
+			return show(cmd, all, "%s", lines(addrs, "nowhere: nodes are found on this machine and the LAN; see numax-node bootstrap add"))
 		},
 	}
 	addNode(cmd)
@@ -219,7 +223,7 @@ func newPing() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := show(cmd, p, fmt.Sprintf("%s answered in %.2f ms", p.Peer, p.RTT)); err != nil {
+				if err := show(cmd, p, "%s answered in %.2f ms", p.Peer, p.RTT); err != nil {
 					return err
 				}
 			}
