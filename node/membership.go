@@ -196,13 +196,14 @@ func (g *greeter) isNews(peer string, err error) bool {
 // Times of followRoster.
 const (
 	resealWait = 2 * time.Second
-	// resealEvery is how often an administrator looks whose membership has expired, and
-	// makes a key that it does not get.
-	resealEvery = time.Minute
 	// partingWait is how long a device that was put out stays connected, to be told
 	// so. Nothing more is taken from it meanwhile.
 	partingWait = 200 * time.Millisecond
 )
+
+// resealEvery is how often an administrator looks whose membership has expired, and makes
+// a key that it does not get. Tests shorten it.
+var resealEvery = time.Minute
 
 // followRoster acts on changes of the roster until ctx ends: who is no member any
 // more is disconnected and taken nothing from, and an administrator hands out

@@ -337,7 +337,7 @@ func BenchmarkHandshake(b *testing.B) {
 // and again that they leave, keep nobody from putting one out.
 func TestRevokeUnderAttack(t *testing.T) {
 	w := newWorld(t)
-	f, x := w.crowd(10000)
+	f, x := w.crowd(5000)
 	left := w.join(f, Writer)
 	w.meet(f, x, left)
 	under := left.Roster().grants[left.Self()][0].ID
@@ -351,7 +351,7 @@ func TestRevokeUnderAttack(t *testing.T) {
 	for range 8 {
 		crowd.Go(func() {
 			for ctx.Err() == nil {
-				_, _ = f.Merge(append(junk, left.Roster().chain(left.Self())...))
+				_, _ = f.Merge(slices.Concat(junk, left.Roster().chain(left.Self())))
 				here, there := net.Pipe()
 				go func() { _ = (&Session{Book: f, Stream: there, Peer: x.Self()}).Run(ctx) }()
 				s := &Session{Book: x, Stream: here, Peer: f.Self(), Opener: true, in: bufio.NewReader(here)}
