@@ -223,7 +223,10 @@ func (s *session) takeState(ctx context.Context, kind byte, want *asked, p []byt
 	case frameRows:
 		return want.join.state.rows(p)
 	}
-	return want.join.finish(ctx, p)
+	if want.result != nil {
+		return want.join.finish(ctx, p, agreed) // somebody chose this peer
+	}
+	return want.join.finish(ctx, p, s.agree)
 }
 
 func (s *session) onStop(p []byte) error {

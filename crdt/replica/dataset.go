@@ -57,6 +57,7 @@ type Dataset struct {
 	parked  parked
 	young   young
 	watches map[*Watch]struct{}
+	shown   shown
 	joining bool   // the state of another replica is being joined
 	rank    uint64 // of the last group of a family that is not known
 

@@ -213,7 +213,7 @@ func (r *Replica) Restore(ctx context.Context, from io.Reader) (SnapshotInfo, er
 	} else {
 		var seal []byte
 		if seal, err = s.rows(); err == nil {
-			err = j.finish(ctx, seal)
+			err = j.finish(ctx, seal, agreed)
 		}
 	}
 	for i := 0; i < len(keys) && err == nil; i++ {

@@ -28,6 +28,8 @@ import (
 //	rows      uvarint channel ‖ rows             …
 //	seal      uvarint channel ‖ seal             … to here; done follows
 //	stop      uvarint channel                    send nothing more for this want
+//	compare   id 16 ‖ version hash 32            what do you show at this version? (compare.go)
+//	compared  id 16 ‖ version hash 32 ‖ content hash 32
 //	starts    id 16 ‖ n × signed header          where logs begin, for a peer that may not have the state
 //
 //	A            B
@@ -57,6 +59,8 @@ const (
 	frameSeal     = 15
 	frameStop     = 16
 	frameStarts   = 17
+	frameCompare  = 18
+	frameCompared = 19
 )
 
 const (

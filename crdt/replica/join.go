@@ -37,10 +37,11 @@ type join struct {
 	oursLeft bool
 	failed   error // why there are no more
 
-	space datastore.Space
-	batch datastore.Batch
-	heads map[crdt.Author]struct{} // whose heads were shown, and lie in the space
-	rank  uint64                   // of the last op of a family that is not known
+	space   datastore.Space
+	batch   datastore.Batch
+	content contentHash              // of theirs
+	heads   map[crdt.Author]struct{} // whose heads were shown, and lie in the space
+	rank    uint64                   // of the last op of a family that is not known
 }
 
 var (
@@ -77,7 +78,7 @@ func (d *Dataset) newJoin(encoded []byte, replace bool) (_ *join, err error) {
 	}
 	j := &join{
 		d: d, state: state, theirs: state.version, replace: replace,
-		mine: make(crdt.Version), stop: func() {}, heads: make(map[crdt.Author]struct{}),
+		mine: make(crdt.Version), stop: func() {}, heads: make(map[crdt.Author]struct{}), content: newContentHash(),
 	}
 	state.object = j.object
 	state.news, state.head = d.isNewLog, j.head
@@ -239,6 +240,7 @@ func (j *join) merge(key []byte, ours, theirs []stateRow) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	j.content.add(key, other)
 	if len(j.mine) == 0 { // nothing of ours to merge
 		for _, r := range theirs {
 			put(r.key, r.value)
@@ -271,8 +273,11 @@ func loadObject(f crdt.Family, rows []stateRow) (crdt.Object, error) {
 }
 
 // finish checks the seal and makes the new state the dataset's.
-func (j *join) finish(ctx context.Context, seal []byte) error {
+func (j *join) finish(ctx context.Context, seal []byte, agree func(context.Context, *join) error) error {
 	if err := j.state.end(seal); err != nil {
+		return err
+	}
+	if err := agree(ctx, j); err != nil {
 		return err
 	}
 	if err := j.oursUpTo(nil); err != nil {

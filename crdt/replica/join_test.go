@@ -129,7 +129,7 @@ func TestJoinOfACopy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := j.finish(context.Background(), s.seal()); err != nil {
+	if err := j.finish(context.Background(), s.seal(), agreed); err != nil {
 		t.Fatal(err)
 	}
 	if a.Author() == old {

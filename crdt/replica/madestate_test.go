@@ -54,10 +54,16 @@ func (m *madeState) object(t *testing.T, f crdt.Family, key string, by crdt.Auth
 
 // frames are the state as a peer sends it for a want.
 func (m *madeState) frames(channel uint64) [][]byte {
+	enc, packed, seal := m.encode()
+	ch := uvarint(channel)
+	return [][]byte{frame(frameState, ch, enc), frame(frameRows, ch, packed), frame(frameSeal, ch, seal), frame(frameDone, ch)}
+}
+
+func (m *madeState) encode() (enc, packed, seal []byte) {
 	key := ed25519.NewKeyFromSeed(append(make([]byte, 31), 99))
 	maker := (&testAuthor{key: key}).of(9)
 	x := manifest{network: testNetwork, dataset: m.id, name: "d", author: maker, time: 1, epoch: 1, logs: m.logs}
-	enc := x.encode()
+	enc = x.encode()
 	var rows, last []byte
 	n := 0
 	add := func(k, v []byte) { rows, last, n = appendRow(rows, last, k, v), k, n+1 }
@@ -80,11 +86,10 @@ func (m *madeState) frames(channel uint64) [][]byte {
 	for _, r := range m.rows {
 		add(append([]byte{stateObjects}, r.key...), r.value)
 	}
-	packed := append([]byte{codecPlain}, rows...)
+	packed = append([]byte{codecPlain}, rows...)
 	h := newStateHash(enc)
 	h.add(packed, n)
-	ch := uvarint(channel)
-	return [][]byte{frame(frameState, ch, enc), frame(frameRows, ch, packed), frame(frameSeal, ch, h.seal(key)), frame(frameDone, ch)}
+	return enc, packed, h.seal(key)
 }
 
 func (a *testAuthor) of(replica byte) crdt.Author {
@@ -265,17 +270,7 @@ func TestEntriesBeforeStates(t *testing.T) {
 	go func() { _ = l.Serve(context.Background(), "other", a) }()
 	go func() { _ = other.Serve(context.Background(), "l", b) }()
 	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
-	eventually(t, "a session with the honest peer", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		s := l.sessions["other"]
-		if s == nil {
-			return false
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.theirs[l.d.id]
-	})
+	eventually(t, "a session with the honest peer", func() bool { return l.shares("other") })
 	l.offer(t, m)
 	eventually(t, "the entries", func() bool { return l.count(t, "k") == 1 })
 	if got := l.register(t, "balance"); got != "100" {
@@ -284,4 +279,62 @@ func TestEntriesBeforeStates(t *testing.T) {
 	if n := l.stats.StatesJoined.Load(); n != 0 {
 		t.Errorf("%d states were taken although a peer has the entries", n)
 	}
+}
+
+// Where another peer is at the version of a state, and shows something else, the
+// state is not taken; where it shows the same, it is, and where an administrator made
+// it.
+func TestStatesAreCompared(t *testing.T) {
+	other := open(t, "", datastore.Options{})
+	honest := newTestAuthor(1, other.d.id)
+	first := honest.entry(t, nil, crdt.Group{Family: crdt.LWWRegister, Key: []byte("balance"), Ops: []crdt.Op{setOp(1, 1, "100")}})
+	other.gossip(message(first))
+	other.sync(t)
+	for _, c := range []struct {
+		value string
+		admin string
+		want  error
+	}{
+		{"100", "", nil},
+		{"forged", "", errDisagree},
+		{"forged", "other", errDisagree},
+		{"new", "maker", nil},
+	} {
+		l := openOver(t, openStore(t), func(o *Options) {
+			o.Administers = func(peer string) bool { return peer == c.admin }
+		})
+		enc, packed, _ := newMadeState(l.d.id).ends(first).object(t, crdt.LWWRegister, "balance", honest.author, setOp(1, 1, c.value)).encode()
+		j, err := l.d.newJoin(enc, false)
+		if err == nil {
+			err = j.state.rows(packed)
+		}
+		if err == nil {
+			err = j.state.close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := net.Pipe()
+		go func() { _ = other.Serve(context.Background(), "l", b) }()
+		go func() { _ = l.Serve(context.Background(), "other", a) }()
+		eventually(t, "a session", func() bool { return l.shares("other") })
+		if err := newSession(l.Replica, "maker", a).agree(context.Background(), j); err != c.want {
+			t.Errorf("a state that shows %q, administrator %q: got %v, want %v", c.value, c.admin, err, c.want)
+		}
+		j.close()
+		_ = a.Close()
+	}
+}
+
+// shares reports whether a peer has said that it shares the dataset.
+func (l *lone) shares(peer string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sessions[peer]
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.theirs[l.d.id]
 }

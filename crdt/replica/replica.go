@@ -51,6 +51,9 @@ type Options struct {
 	// MayRead says which peers may be sent whole states, which are not encrypted;
 	// nil: all.
 	MayRead func(peer string) bool
+	// Administers says which peers are administrators, whose states are believed
+	// before those of others; nil: none.
+	Administers func(peer string) bool
 }
 
 // Replica is this node's copy of all its datasets. Its methods may be called
@@ -67,7 +70,9 @@ type Replica struct {
 	authorize func(DatasetID, crdt.Author) uint64
 	keys      Keyring
 	mayRead   func(peer string) bool
-	sealed    atomic.Pointer[sealKey] // for what was accepted last
+
+	administers func(peer string) bool
+	sealed      atomic.Pointer[sealKey] // for what was accepted last
 	// tending is held by a pass of upkeep, and while a join begins or is adopted:
 	// none of them sees the other half done. Taken before cut.
 	tending gate
@@ -116,7 +121,7 @@ func Open(o Options) (*Replica, error) {
 		datasets:  make(map[DatasetID]*Dataset),
 		sessions:  make(map[string]*session),
 		dials:     make(map[string]*dial),
-		authorize: o.Authorize, keys: o.Keys, mayRead: o.MayRead,
+		authorize: o.Authorize, keys: o.Keys, mayRead: o.MayRead, administers: o.Administers,
 		inline: bucket{rate: inlineRate, burst: inlineBurst},
 		gaps:   make(chan gap, maxGaps),
 		kick:   make(chan struct{}, 1),

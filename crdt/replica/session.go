@@ -51,6 +51,8 @@ type session struct {
 	in      intake
 	greeted atomic.Bool // the peer's hello was right
 
+	comparing sync.Mutex // held while a compare is answered
+
 	mu       sync.Mutex // guards the fields below
 	theirs   map[DatasetID]bool
 	serves   []*serve // in the order of their turn
@@ -59,6 +61,8 @@ type session struct {
 	later    map[*Dataset]struct{}   // to be asked for when there are fewer
 	mended   map[DatasetID]time.Time // when a whole state was last asked for, to mend a broken one
 	answered map[DatasetID]time.Time // when the peer last ended a want of ours, or offered a state
+	shown    chan stateSum           // where the peer's answer to our compare goes; nil: none is waited for
+	shownOf  stateSum                // the version that it is about
 	channel  uint64                  // of our last want
 	trickle  trickle
 	versions map[DatasetID]summary // as the peer last told us
@@ -224,6 +228,13 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 		return s.onState(ctx, kind, p)
 	case frameStarts:
 		return s.onStarts(ctx, p)
+	case frameCompare:
+		if err := s.slow(ctx); err != nil {
+			return err
+		}
+		return s.onCompare(p)
+	case frameCompared:
+		return s.onCompared(p)
 	case frameStop:
 		return s.onStop(p)
 	}
