@@ -49,6 +49,7 @@ func closeNetwork(o *replica.Options, book *member.Book) {
 	o.Authorize = func(d replica.DatasetID, a crdt.Author) uint64 { return book.Roster().Standing(d, a.Bytes()) }
 	o.Keys = keyring{book}
 	o.MayRead = func(peer string) bool { return hasRole(book, peer, member.Reader) }
+	o.Administers = func(peer string) bool { return hasRole(book, peer, member.Admin) }
 }
 
 // admitted says who may take part, to the host; nil in an open network.
