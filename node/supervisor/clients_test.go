@@ -192,7 +192,7 @@ func TestRequestsWait(t *testing.T) {
 	w := newWorld(t)
 	p := newProgram()
 	p.On(sandbox.OnRequest, append(p.count("requests"), sandboxtest.Forever()...)...)
-	w.addSite("busy", "[limits]\nmailbox = 65536\ndeadline = \"5s\"\n"+all, p.Bytes(), nil)
+	w.addSite("busy", "[limits]\nmailbox = 65536\ndeadline = \"10s\"\n"+all, p.Bytes(), nil)
 	host := strings.TrimPrefix(w.serve().URL, "http://")
 	say := func(text string) net.Conn {
 		c, err := net.Dial("tcp", host)
@@ -220,6 +220,9 @@ func TestRequestsWait(t *testing.T) {
 		c.Close()
 	}
 	w.wait("those whose client has gone to go", func() bool { return w.super.status("busy").Waiting == 0 })
+	if s := w.super.status("busy"); s.Calls["on_request"] != 0 {
+		t.Error("they went only when the guest's call was over")
+	}
 	u := w.super.unit("busy")
 	u.box.mu.Lock()
 	counted, bytes := u.box.counted, u.box.bytes
