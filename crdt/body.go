@@ -252,6 +252,16 @@ func decodeBody(b []byte, author Author, firstSeq, count uint64, base HLC) ([]Gr
 	return groups, r.end()
 }
 
+// BodyOps reads from the beginning of a body how many operations it says it has; 0
+// if it does not make sense.
+func BodyOps(b []byte) uint64 {
+	r := reader{b: b}
+	if r.byte() != bodyVersion {
+		return 0
+	}
+	return r.upTo(MaxOps)
+}
+
 // minGroup is the fewest bytes a group takes: two in a column, and an empty
 // group.
 const minGroup = 5

@@ -79,7 +79,7 @@ func (s *session) onAsk(p []byte) error {
 		return err
 	}
 	d := s.r.dataset(id)
-	if d == nil || !s.maySend(d) {
+	if d == nil || !s.maySend(d) || !s.states.take(s.r.now(), 1) {
 		s.send(frame(frameDone, uvarint(ch)))
 		return nil
 	}

@@ -76,7 +76,7 @@ type shown struct {
 }
 
 // showAt returns the content hash, if the dataset has exactly that version on disk.
-func (d *Dataset) showAt(version stateSum) (stateSum, bool, error) {
+func (d *Dataset) showAt(ctx context.Context, version stateSum) (stateSum, bool, error) {
 	view, err := d.r.store.View()
 	if err != nil {
 		return stateSum{}, false, err
@@ -121,6 +121,9 @@ func (d *Dataset) showAt(version stateSum) (stateSum, bool, error) {
 	h := newContentHash()
 	var failed error
 	for o := range ourObjects(view, space, &failed) {
+		if ctx.Err() != nil {
+			return stateSum{}, false, ctx.Err()
+		}
 		if f := crdt.Family(o.key[0]); f.Known() {
 			x, err := loadObject(f, o.rows)
 			if err != nil {
@@ -139,7 +142,7 @@ func (d *Dataset) showAt(version stateSum) (stateSum, bool, error) {
 }
 
 // onCompare answers beside the frames that follow: it may read the whole state.
-func (s *session) onCompare(p []byte) error {
+func (s *session) onCompare(ctx context.Context, p []byte) error {
 	d, p, err := s.named(p)
 	if err != nil || d == nil {
 		return err
@@ -153,7 +156,7 @@ func (s *session) onCompare(p []byte) error {
 	version := stateSum(p)
 	s.in.checks.Go(func() {
 		defer s.comparing.Unlock()
-		content, known, err := d.showAt(version)
+		content, known, err := d.showAt(ctx, version)
 		if err != nil {
 			s.r.report("compare dataset "+d.name+" with a peer", err)
 			return

@@ -249,7 +249,7 @@ func (e *Entry) decodeBody(keys Keyring) error {
 	}
 	var plain []byte
 	if err == nil {
-		plain, err = unpack(e.Codec, body)
+		plain, err = unpackBody(e.Codec, body)
 	}
 	if err == nil {
 		e.groups, err = crdt.DecodeBody(plain, e.Author, e.First, e.Count, e.Time)

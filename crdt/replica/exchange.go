@@ -77,7 +77,7 @@ func (s *session) onWant(p []byte) error {
 	}
 	var sv *serve
 	switch below := d.below(w.version); {
-	case below && s.maySend(d):
+	case below && s.maySend(d) && s.states.take(s.r.now(), 1):
 		sv, err = d.newStateServe(w.channel, w.credit)
 	case below && !s.mayRead():
 		err = s.sendStarts(d, w.version)

@@ -47,7 +47,7 @@ func (a *testAuthor) entry(t testing.TB, deps crdt.Version, g crdt.Group, change
 	if err != nil {
 		t.Fatal(err)
 	}
-	codec, packed := pack(body, len(body))
+	codec, packed := packBody(body, len(body))
 	h := Header{
 		Network: testNetwork, Dataset: a.id, Author: a.author, First: a.next, Count: count,
 		Prev: a.prev, Time: at, Deps: deps, Codec: codec,

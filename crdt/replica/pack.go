@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/numax-mesh/numax/crdt"
 )
 
 // Bodies, and the rows of a state, travel packed:
@@ -14,8 +16,13 @@ import (
 //	          codec 1: uvarint len(plain) ‖ zstd frames, padded
 //
 // What packs better than one byte for maxExpansion is padded up to that, with a
-// skippable frame of zeros: so what unpacking takes is bounded by what was sent.
-const maxExpansion = 16
+// skippable frame of zeros: so what unpacking takes is bounded by what was sent. An
+// op counts as opCharge bytes more: a few bits can make one, and what it becomes in
+// memory and on disk is some hundred bytes.
+const (
+	maxExpansion = 16
+	opCharge     = 32
+)
 
 // Bodies below minPack bytes are not worth a zstd frame.
 const minPack = 200
@@ -51,10 +58,29 @@ var unpacker = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// pack compresses a body if that makes it smaller, in two frames that part at
-// cut: what is before and behind is so unlike that it compresses better apart.
-func pack(body []byte, cut int) (codec byte, packed []byte) {
-	if len(body) < minPack {
+// packBody packs the body of an entry.
+func packBody(body []byte, cut int) (codec byte, packed []byte) {
+	return pack(body, cut, charge(body))
+}
+
+// charge is what a body counts as.
+func charge(body []byte) int { return len(body) + opCharge*int(crdt.BodyOps(body)) }
+
+// unpackBody unpacks the body of an entry.
+func unpackBody(codec byte, packed []byte) ([]byte, error) {
+	body, err := unpack(codec, packed)
+	if err == nil && charge(body) > maxExpansion*len(packed) {
+		err = fmt.Errorf("%d ops in %d bytes", crdt.BodyOps(body), len(packed))
+	}
+	return body, err
+}
+
+// pack compresses bytes if that makes them smaller, in two frames that part at
+// cut: what is before and behind is so unlike that it compresses better apart. It
+// pads what counts as more than its length says.
+func pack(body []byte, cut, counts int) (codec byte, packed []byte) {
+	least := (counts + maxExpansion - 1) / maxExpansion
+	if len(body) < minPack && len(body) >= least {
 		return codecPlain, body
 	}
 	z := binary.AppendUvarint(nil, uint64(len(body)))
@@ -63,8 +89,7 @@ func pack(body []byte, cut int) (codec byte, packed []byte) {
 	} else {
 		z = packers().any.EncodeAll(body, z)
 	}
-	z = pad(z, (len(body)+maxExpansion-1)/maxExpansion)
-	if len(z) < len(body) {
+	if z = pad(z, least); len(z) < len(body) || len(body) < least {
 		return codecZstd, z
 	}
 	return codecPlain, body

@@ -139,7 +139,7 @@ func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec, body := pack(plain, cut)
+	codec, body := packBody(plain, cut)
 	h := Header{
 		Network: r.network, Dataset: p.d.id, Author: p.self, First: first, Count: count,
 		Prev: p.log.head, Time: p.time, Deps: p.deps, Codec: codec,

@@ -29,8 +29,11 @@ const (
 	fewControlBytes = 1 << 20
 	maxControlBytes = 8 << 20
 	// How often a peer may have us look through all logs.
-	wantRate    = 20 // a second
-	wantBurst   = 2 * maxServes
+	wantRate  = 20 // a second
+	wantBurst = 2 * maxServes
+	// How often it may have us begin to send a whole state.
+	stateRate   = 2
+	stateBurst  = 16
 	helloWait   = 10 * time.Second
 	streamBytes = 64 << 10
 )
@@ -46,6 +49,7 @@ type session struct {
 
 	control chan []byte   // frames to send before any entry
 	queued  atomic.Int64  // their bytes
+	states  bucket        // of whole states that the peer has us begin; only handleAll uses it
 	wanted  bucket        // of the peer's wants; only handleAll uses it
 	wake    chan struct{} // there may be something to serve, or a beacon is due earlier
 	in      intake
@@ -75,7 +79,7 @@ type session struct {
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
 	return &session{
-		r: r, peer: peer, stream: stream, began: r.now(), in: newIntake(), wanted: bucket{rate: wantRate, burst: wantBurst},
+		r: r, peer: peer, stream: stream, began: r.now(), in: newIntake(), wanted: bucket{rate: wantRate, burst: wantBurst}, states: bucket{rate: stateRate, burst: stateBurst},
 		control:  make(chan []byte, maxControl),
 		wake:     make(chan struct{}, 1),
 		theirs:   make(map[DatasetID]bool),
@@ -232,7 +236,7 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 		if err := s.slow(ctx); err != nil {
 			return err
 		}
-		return s.onCompare(p)
+		return s.onCompare(ctx, p)
 	case frameCompared:
 		return s.onCompared(p)
 	case frameStop:

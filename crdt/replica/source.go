@@ -165,7 +165,7 @@ func (s *stateSource) chunk() ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	codec, packed := pack(rows, len(rows))
+	codec, packed := pack(rows, len(rows), len(rows))
 	packed = append([]byte{codec}, packed...)
 	s.hash.add(packed, n)
 	return packed, nil

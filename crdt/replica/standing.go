@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -39,6 +40,10 @@ const vouchPatience = 10 * time.Second
 func (r *Replica) Reauthorize(ctx context.Context) error {
 	var errs []error // what is damaged in one dataset does not let anybody write to the others
 	for _, d := range r.Datasets() {
+		// What has to be read of the logs is read before anybody waits for it.
+		if _, err := d.readStable(ctx, d.diskLogs(), nil); err != nil {
+			errs = append(errs, fmt.Errorf("replica: dataset %q: %w", d.name, err))
+		}
 		if err := r.exclusively(ctx, d.reauthorize); err != nil {
 			errs = append(errs, fmt.Errorf("replica: dataset %q: %w", d.name, err))
 		}
@@ -46,6 +51,13 @@ func (r *Replica) Reauthorize(ctx context.Context) error {
 	}
 	r.eachSession(func(s *session) { s.moved() })
 	return errors.Join(errs...)
+}
+
+// diskLogs is a copy of what is on disk of each log.
+func (d *Dataset) diskLogs() map[crdt.Author]logState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.durable)
 }
 
 // reauthorize cuts logs off where they stand. Replica.cut is held whole and

@@ -42,7 +42,8 @@ const (
 	stateChunk   = 256 << 10 // bytes of rows in one frame, about
 
 	// A state that has more of what must be in memory at once is refused.
-	maxStateObject = 64 << 20 // rows of one object
+	maxStateObject = 64 << 20 // rows of one object, each with rowCharge more
+	rowCharge      = 96
 	maxStateFacts  = 8 << 20
 	maxStateAcks   = 32 << 20
 
@@ -329,7 +330,7 @@ func (s *stateReader) row(r stateRow) error {
 			}
 			s.open = objectRows{key: bytes.Clone(key)}
 		}
-		if s.openBytes += len(slot) + len(r.value); s.openBytes > maxStateObject {
+		if s.openBytes += len(slot) + len(r.value) + rowCharge; s.openBytes > maxStateObject {
 			return fmt.Errorf("%w: object of more than %d bytes", ErrMalformed, maxStateObject)
 		}
 		s.open.rows = append(s.open.rows, stateRow{bytes.Clone(slot), bytes.Clone(r.value)})
