@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -175,8 +174,8 @@ func (d *Data) invite(i api.Invite, addrs []string) (api.Invite, error) {
 	if err != nil {
 		return api.Invite{}, fmt.Errorf("%w: %w", api.ErrUsage, err)
 	}
-	if i.Uses < 1 || i.Uses > math.MaxInt32 {
-		return api.Invite{}, fmt.Errorf("%w: invite: %d uses, want 1 or more", api.ErrUsage, i.Uses)
+	if i.Uses < 1 || i.Uses > member.MaxUses {
+		return api.Invite{}, fmt.Errorf("%w: invite: %d uses, want 1 to %d", api.ErrUsage, i.Uses, member.MaxUses)
 	}
 	var expires time.Time
 	if i.Expires != nil {

@@ -131,6 +131,10 @@ type Invite struct {
 	Expires uint64 // ms since 1970; 0 = never
 }
 
+// MaxUses is how many devices one invite lets in. Whoever has its token makes grants with it,
+// under as many keys as it likes: so they do not fill the set.
+const MaxUses = 1024
+
 func (*Invite) kind() byte { return kindInvite }
 
 func (i *Invite) append(dst []byte) []byte {
@@ -223,8 +227,8 @@ func (r *reader) body(kind byte) Body {
 		i := new(Invite)
 		r.fixed(i.Key[:])
 		i.Role = r.role()
-		if i.Uses = r.uint32(); i.Uses == 0 {
-			r.fail("an invite for nobody")
+		if i.Uses = r.uint32(); i.Uses == 0 || i.Uses > MaxUses {
+			r.fail("an invite with %d uses, want 1 to %d", i.Uses, MaxUses)
 		}
 		i.Expires = r.time()
 		return i

@@ -39,6 +39,7 @@ func TestRules(t *testing.T) {
 		"no role":        &Grant{Name: "x"},
 		"role 5":         &Invite{Role: 5, Uses: 1},
 		"no uses":        &Invite{Role: Reader},
+		"endless uses":   &Invite{Role: Reader, Uses: MaxUses + 1},
 		"no name":        &Grant{Role: Reader},
 		"a terminal's":   &Grant{Role: Reader, Name: "a\x1b[2J"},
 		"no UTF-8":       &Grant{Role: Reader, Name: "\xff"},
