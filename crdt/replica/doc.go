@@ -14,14 +14,14 @@
 // Where to look:
 //
 //	what is signed          entry, pack, ids
-//	ops on their way in     local, learn, parked
+//	ops on their way in     local, learn, decode, turns, parked, slots
 //	the state               dataset, cache, watch, objects
 //	the way to disk         queue, commit, kv
 //	after a crash           check
 //	talk with a peer        session, beacon, exchange, intake, serve, frame, summary
 //	whom to ask, and when   repair, trickle
 //	compaction              acks, care, upkeep, sweep, cut, control
-//	whole states            state, source, join, adopt, ask; snapshots: file
+//	whole states            state, heads, source, ask, join, compare, adopt; snapshots: file
 //	authors with two logs   fork
 //	closed networks         standing, keys, starts
 //	families to come        kept
