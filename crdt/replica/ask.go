@@ -69,7 +69,7 @@ func (s *session) mend(d *Dataset) {
 	}
 }
 
-func (s *session) onAsk(p []byte) error {
+func (s *session) onAsk(ctx context.Context, p []byte) error {
 	r := reader{b: p}
 	ch := r.uvarint()
 	var id DatasetID
@@ -79,6 +79,9 @@ func (s *session) onAsk(p []byte) error {
 		return err
 	}
 	d := s.r.dataset(id)
+	if err := s.slow(ctx, d); err != nil {
+		return err
+	}
 	if d == nil || !s.maySend(d) || !s.states.take(s.r.now(), 1) {
 		s.send(frame(frameDone, uvarint(ch)))
 		return nil

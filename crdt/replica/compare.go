@@ -144,6 +144,9 @@ func (d *Dataset) showAt(ctx context.Context, version stateSum) (stateSum, bool,
 // onCompare answers beside the frames that follow: it may read the whole state.
 func (s *session) onCompare(ctx context.Context, p []byte) error {
 	d, p, err := s.named(p)
+	if err == nil {
+		err = s.slow(ctx, d)
+	}
 	if err != nil || d == nil {
 		return err
 	}

@@ -65,12 +65,15 @@ func (s *session) want(d *Dataset) {
 	s.send(wantFrame{ch, d.id, wantCredit, version}.encode())
 }
 
-func (s *session) onWant(p []byte) error {
+func (s *session) onWant(ctx context.Context, p []byte) error {
 	w, err := decodeWant(p)
 	if err != nil {
 		return err
 	}
 	d := s.r.dataset(w.dataset)
+	if err := s.slow(ctx, d); err != nil {
+		return err
+	}
 	if d == nil {
 		s.send(frame(frameDone, uvarint(w.channel)))
 		return nil

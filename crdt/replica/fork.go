@@ -204,9 +204,12 @@ func (s *session) compareHeads(d *Dataset, theirs summary) {
 }
 
 // onHeads answers with our header of every log that ends in another entry.
-func (s *session) onHeads(p []byte) error {
+func (s *session) onHeads(ctx context.Context, p []byte) error {
 	const size = authorHashSize + len(EntryID{})
 	d, p, err := s.named(p)
+	if err == nil {
+		err = s.slow(ctx, d)
+	}
 	if err != nil || d == nil {
 		return err
 	}

@@ -28,9 +28,11 @@ const (
 	// is given up.
 	fewControlBytes = 1 << 20
 	maxControlBytes = 8 << 20
-	// How often a peer may have us look through all logs.
-	wantRate  = 20 // a second
-	wantBurst = 2 * maxServes
+	// How many logs a peer may have us look at, in lots of logsPerToken: a second, and at
+	// once.
+	wantRate     = 2_000
+	wantBurst    = 4_096
+	logsPerToken = 64
 	// How often it may have us begin to send a whole state.
 	stateRate   = 2
 	stateBurst  = 16
@@ -206,36 +208,24 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 	case frameDigests:
 		return s.onDigests(p)
 	case frameWant:
-		if err := s.slow(ctx); err != nil {
-			return err
-		}
-		return s.onWant(p)
+		return s.onWant(ctx, p)
 	case frameDone:
 		return s.onDone(p)
 	case frameCredit:
 		return s.onCredit(p)
 	case frameHeads:
-		if err := s.slow(ctx); err != nil {
-			return err
-		}
-		return s.onHeads(p)
+		return s.onHeads(ctx, p)
 	case frameHead:
 		return s.onHead(p)
 	case frameProof:
 		return s.onProof(p)
 	case frameAsk:
-		if err := s.slow(ctx); err != nil {
-			return err
-		}
-		return s.onAsk(p)
+		return s.onAsk(ctx, p)
 	case frameState, frameRows, frameSeal:
 		return s.onState(ctx, kind, p)
 	case frameStarts:
 		return s.onStarts(ctx, p)
 	case frameCompare:
-		if err := s.slow(ctx); err != nil {
-			return err
-		}
 		return s.onCompare(ctx, p)
 	case frameCompared:
 		return s.onCompared(p)
@@ -245,11 +235,18 @@ func (s *session) handle(ctx context.Context, kind byte, p []byte) error {
 	return nil // a frame of a later version: not for us
 }
 
-// slow waits until the peer may ask again for what has us look through all logs.
-func (s *session) slow(ctx context.Context) error {
-	for !s.wanted.take(s.r.now(), 1) {
+// slow waits until the peer may have us look at all logs of a dataset; nil is one
+// that we have not.
+func (s *session) slow(ctx context.Context, d *Dataset) error {
+	cost := 1
+	if d != nil {
+		d.mu.Lock()
+		cost += len(d.logs) / logsPerToken
+		d.mu.Unlock()
+	}
+	for !s.wanted.take(s.r.now(), cost) {
 		select {
-		case <-time.After(time.Second / wantRate):
+		case <-time.After(time.Second * time.Duration(cost) / wantRate):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
