@@ -105,8 +105,16 @@ func TestHostileArguments(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{
-		{hostile}, {"up", "--data", hostile + "\x00"}, {"up", "--network", strings.Repeat(hostile, 20)}, {"up", "--listen", hostile}, {"up", "--log-level", hostile},
-		{"up", "--bootstrap", hostile}, {"up", "--config", hostile}, {"run", hostile + ".wasm"}, {"bench", hostile}, {"up", "--history-size", hostile},
+		{hostile},
+		{"up", "--data", hostile + "\x00"},
+		{"up", "--network", strings.Repeat(hostile, 20)},
+		{"up", "--listen", hostile},
+		{"up", "--log-level", hostile},
+		{"up", "--bootstrap", hostile},
+		{"up", "--config", hostile},
+		{"run", hostile + ".wasm"},
+		{"bench", hostile},
+		{"up", "--history-size", hostile},
 	} {
 		hostileRun(t, dir, args...)
 	}
@@ -150,8 +158,14 @@ func TestHostileData(t *testing.T) {
 			with("members", "forget", hostile), with("members", "revoke", hostile), with("network", "show"), with("snapshot", "create"), with("snapshot", "list"),
 			with("snapshot", "verify", filepath.Join(mod, "bad.json")), with("status"), with("status", "--json"), with("peers"), with("invite", "create", "--role", hostile),
 			with("dataset", "resync", "--from", hostile), with("swarm", "block", hostile), with("bootstrap", "ls"), with("doctor"),
-			{"module", "inspect", mod}, {"module", "inspect", mod, "--json"}, {"module", "add", mod, "--data", data}, {"module", "ls", "--data", data},
-			{"module", "ls", "--json", "--data", data}, {"module", "logs", "m", "--data", data}, {"module", "reload", hostile, "--data", data}, {"module", "verify", mod, "--key", hostile},
+			{"module", "inspect", mod},
+			{"module", "inspect", mod, "--json"},
+			{"module", "add", mod, "--data", data},
+			{"module", "ls", "--data", data},
+			{"module", "ls", "--json", "--data", data},
+			{"module", "logs", "m", "--data", data},
+			{"module", "reload", hostile, "--data", data},
+			{"module", "verify", mod, "--key", hostile},
 		} {
 			out := hostileRun(t, dir, args...)
 			if args[0] == "data" && args[1] == "get" && args[2] == "rga" && !strings.Contains(out, `\x1b`) {

@@ -108,7 +108,7 @@ func (d *Dataset) learn(ctx context.Context, e *Entry) (Learned, error) {
 		return LearnedNothing, err
 	}
 	got, misfit := d.accept(e)
-	if got != LearnedNews {
+	if got == LearnedNothing { // else it is parked, or in the log
 		e.shed()
 	}
 	if misfit != nil {

@@ -166,15 +166,6 @@ func (h *blocked) Pop() any {
 	return last
 }
 
-// wakeAll has everything looked at again, from the beginning.
-func (p *parked) wakeAll() {
-	clear(p.blocked)
-	for a, w := range p.waiting {
-		w.looked, w.unmet = false, nil
-		p.ready[a] = struct{}{}
-	}
-}
-
 // durable notes that more of an author's log is on disk.
 func (p *parked) durable(a crdt.Author) {
 	if w := p.waiting[a]; w != nil && len(w.entries) == 0 {
@@ -283,6 +274,7 @@ type ahead struct {
 
 // putAhead keeps an entry behind a gap, if there is room.
 func (p *parked) putAhead(e *Entry) {
+	e.shed()
 	of := p.ahead[e.Author]
 	if p.bytes+e.footprint() > MaxParked || of != nil && of.entries[e.First] != nil {
 		return
@@ -291,7 +283,6 @@ func (p *parked) putAhead(e *Entry) {
 		of = &ahead{entries: make(map[uint64]*Entry)}
 		p.ahead[e.Author] = of
 	}
-	e.shed()
 	of.entries[e.First] = e
 	heap.Push(&of.firsts, e.First)
 	p.bytes += e.footprint()
