@@ -27,15 +27,18 @@ type Options struct {
 
 // Exchange fetches blobs from other nodes and serves them. Its methods may be called concurrently.
 type Exchange struct {
-	o       Options
-	slots   chan struct{} // fetches under way
-	answers chan struct{} // and answers
+	o Options
 
-	mu      sync.Mutex // guards the rest
-	flights map[Hash]chan struct{}
-	serving map[string]int // streams, by peer
-	shunned map[string]shun
-	paces   map[string]*pace // by module
+	mu       sync.Mutex    // guards the rest
+	freed    chan struct{} // closed, and made anew, when a slot or a flight ends
+	flights  map[Hash]bool // fetched just now
+	fetches  slots         // by module
+	asked    slots         // streams to peers
+	askedFor slots         // the same, by peer and module
+	streams  slots         // of peers, here
+	answers  slots         // of them, those that a blob is sent over
+	shunned  map[string]shun
+	paces    map[string]*pace // by module
 }
 
 // New makes an exchange.
@@ -44,8 +47,7 @@ func New(o Options) *Exchange {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Exchange{
-		o: o, slots: make(chan struct{}, maxFetches), answers: make(chan struct{}, maxServing), flights: make(map[Hash]chan struct{}), serving: make(map[string]int),
-		shunned: make(map[string]shun), paces: make(map[string]*pace),
+		o: o, freed: make(chan struct{}), flights: make(map[Hash]bool), shunned: make(map[string]shun), paces: make(map[string]*pace),
 	}
 }
 

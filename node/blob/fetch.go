@@ -6,80 +6,40 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/numax-mesh/numax/sandbox"
 )
 
 const (
-	// maxFetches is how many blobs are fetched at once; more wait.
-	maxFetches = 8
 	// shunTime is how long a peer that broke off or was slow is asked after all others, and one that lied not at all.
 	shunTime   = time.Minute
-	maxShunned = 256 // beyond, the list begins anew
+	maxShunned = 256 // beyond, who was shunned first is forgotten
 )
 
-// fetch gets a blob from a connected peer, with the mark of a module. It asks one after the other; the error is
-// sandbox.ErrNotFound when all have been asked, or sandbox.ErrQuota if it did not fit.
+// fetch gets a blob from a connected peer, with the mark of a module. The error is sandbox.ErrNotFound when all have
+// been asked, or sandbox.ErrQuota if it did not fit.
 func (x *Exchange) fetch(ctx context.Context, h Hash, s *Session) error {
-	done, err := x.takeOff(ctx, h)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// Who waits for another's fetch of the blob holds no slot meanwhile.
+	err := x.await(ctx, func() bool {
+		if x.flights[h] || !x.fetches.take(s.owner, maxModuleFetches, maxFetches) {
+			return false
+		}
+		x.flights[h] = true
+		return true
+	})
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer x.free(func() {
+		delete(x.flights, h)
+		x.fetches.give(s.owner)
+	})
 	if x.o.Store.Has(h) {
 		return nil
 	}
-	err = sandbox.ErrNotFound
-	for _, peer := range x.candidates() {
-		got := x.fetchFrom(ctx, peer, h, s)
-		var local localError
-		switch {
-		case got == nil:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(got, &local):
-			return local.error
-		case errors.Is(got, sandbox.ErrQuota):
-			err = got // if this is its size: another may say better
-		case !errors.Is(got, errNotThere):
-			x.blame(peer, h, got)
-		}
-	}
-	return err
-}
-
-// takeOff waits until nobody else fetches the blob, and for a slot.
-func (x *Exchange) takeOff(ctx context.Context, h Hash) (done func(), err error) {
-	for {
-		x.mu.Lock()
-		other := x.flights[h]
-		if other == nil {
-			break
-		}
-		x.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	landed := make(chan struct{})
-	x.flights[h] = landed
-	x.mu.Unlock()
-	land := func() {
-		x.mu.Lock()
-		delete(x.flights, h)
-		x.mu.Unlock()
-		close(landed)
-	}
-	select {
-	case x.slots <- struct{}{}:
-		return func() { <-x.slots; land() }, nil
-	case <-ctx.Done():
-		land()
-		return nil, ctx.Err()
-	}
+	r := &race{x: x, h: h, s: s, left: x.candidates()}
+	return r.run(ctx)
 }
 
 // candidates are the peers in the order in which to ask: any, then those that are shunned, but for liars.
@@ -117,8 +77,8 @@ func (x *Exchange) blame(peer string, h Hash, err error) {
 	x.mu.Lock()
 	before := x.shunned[peer]
 	known := now.Before(before.until)
-	if len(x.shunned) >= maxShunned {
-		clear(x.shunned)
+	if _, ok := x.shunned[peer]; !ok && len(x.shunned) >= maxShunned {
+		x.forgetShun()
 	}
 	x.shunned[peer] = shun{now.Add(shunTime), liar || known && before.liar}
 	x.mu.Unlock()
@@ -130,16 +90,28 @@ func (x *Exchange) blame(peer string, h Hash, err error) {
 	}
 }
 
-func (x *Exchange) fetchFrom(ctx context.Context, peer string, h Hash, s *Session) error {
+// forgetShun makes room for one more. mu is held.
+func (x *Exchange) forgetShun() {
+	var first string
+	for peer, s := range x.shunned {
+		if first == "" || s.until.Before(x.shunned[first].until) {
+			first = peer
+		}
+	}
+	delete(x.shunned, first)
+}
+
+// fetchFrom asks one peer, for a race.
+func (x *Exchange) fetchFrom(ctx context.Context, a *attempt, r *race) error {
 	opening, cancel := context.WithTimeout(ctx, askTime)
-	stream, err := x.o.Net.Open(opening, peer)
+	stream, err := x.o.Net.Open(opening, a.peer)
 	cancel()
 	if err != nil {
 		return errors.Join(errBroken, err)
 	}
 	l := newLine(ctx, stream)
 	defer l.Close()
-	if _, err := l.Write(h[:]); err != nil {
+	if _, err := l.Write(r.h[:]); err != nil {
 		return l.explain(errors.Join(errBroken, err))
 	}
 	w, err := x.o.Store.Create()
@@ -147,24 +119,18 @@ func (x *Exchange) fetchFrom(ctx context.Context, peer string, h Hash, s *Sessio
 		return localError{err}
 	}
 	defer w.Discard()
-	var reserved int64
-	err = receive(l, h, w, func(size int64) error {
-		reserved = Cost(size)
-		if err := s.add(reserved); err != nil {
-			reserved = 0
-			return err
-		}
-		return nil
-	}, l.part)
-	s.pace.charge(w.Size())
-	kept := false
+	err = receive(l, r.h, w, func(size int64) error {
+		a.size.Store(size)
+		return r.reserve(size)
+	}, func(n int64) {
+		a.got.Store(w.Size())
+		l.part(n)
+	})
+	r.s.pace.charge(w.Size())
 	if err == nil {
-		if kept, err = w.Keep(s.owner); err != nil {
+		if err = r.keep(w); err != nil {
 			err = localError{err}
 		}
-	}
-	if !kept && reserved > 0 {
-		_ = s.add(-reserved)
 	}
 	return l.explain(err)
 }

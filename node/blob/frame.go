@@ -65,9 +65,9 @@ type localError struct{ error }
 
 func (e localError) Unwrap() error { return e.error }
 
-// receive reads an answer into w, in pieces of which next is told before, and checks that it is the blob. It takes no
+// receive reads an answer into w, in pieces whose length next is told before, and checks that it is the blob. It takes no
 // more memory than a chunk. reserve is asked whether so many bytes may be kept.
-func receive(r io.Reader, want Hash, w *Writer, reserve func(size int64) error, next func()) error {
+func receive(r io.Reader, want Hash, w *Writer, reserve func(size int64) error, next func(n int64)) error {
 	size, err := readHead(r)
 	if err == nil {
 		err = reserve(size)
@@ -77,8 +77,8 @@ func receive(r io.Reader, want Hash, w *Writer, reserve func(size int64) error, 
 	}
 	buf := make([]byte, min(size, chunk))
 	for left := size; left > 0; {
-		next()
 		piece := buf[:min(left, chunk)]
+		next(int64(len(piece)))
 		if _, err := io.ReadFull(r, piece); err != nil {
 			return fmt.Errorf("%w after %d of %d bytes: %w", errBroken, w.Size(), size, err)
 		}

@@ -25,7 +25,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		defer w.Discard()
 		var reserved int64
-		err = receive(bytes.NewReader(answer), h, w, func(n int64) error { reserved = n; return nil }, func() {})
+		err = receive(bytes.NewReader(answer), h, w, func(n int64) error { reserved = n; return nil }, func(int64) {})
 		if w.Size() > min(reserved, int64(len(answer))) || reserved > MaxSize {
 			t.Errorf("%d bytes of %d reserved, of an answer of %d", w.Size(), reserved, len(answer))
 		}

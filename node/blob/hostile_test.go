@@ -170,8 +170,8 @@ func TestHostileRequests(t *testing.T) {
 		if took := time.Since(began); took > askTime+partTime {
 			t.Errorf("served for %v", took)
 		}
-		if len(x.serving) > 0 || len(x.answers) > 0 {
-			t.Errorf("after it: %v, %d answers", x.serving, len(x.answers))
+		if x.streams.all > 0 || x.answers.all > 0 {
+			t.Errorf("after it: %d streams, %d answers", x.streams.all, x.answers.all)
 		}
 		for _, c := range ends {
 			_ = c.Close()

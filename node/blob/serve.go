@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-)
-
-// Limits of what others take here. A stream holds one chunk of memory.
-const (
-	maxPeerStreams = 2 * maxFetches // beyond, a stream is closed at once; its last ones may not have ended here yet
-	maxServing     = 32             // answers under way; more wait for askTime
+	"math"
 )
 
 // Serve answers a request of a peer. It returns when the stream or ctx ends, and closes the stream.
@@ -29,19 +24,11 @@ func (x *Exchange) Serve(ctx context.Context, peer string, s io.ReadWriteCloser)
 func (x *Exchange) enter(peer string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.serving[peer] >= maxPeerStreams {
-		return false
-	}
-	x.serving[peer]++
-	return true
+	return x.streams.take(peer, maxPeerStreams, math.MaxInt) // p2p bounds the peers
 }
 
 func (x *Exchange) leave(peer string) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.serving[peer]--; x.serving[peer] == 0 {
-		delete(x.serving, peer)
-	}
+	x.free(func() { x.streams.give(peer) })
 }
 
 func (x *Exchange) serve(ctx context.Context, peer string, l *line) error {
@@ -53,7 +40,7 @@ func (x *Exchange) serve(ctx context.Context, peer string, l *line) error {
 		return err
 	}
 	// Closing would take back what is on its way: whoever asked closes first.
-	l.part()
+	l.part(chunk)
 	_, _ = l.Read(make([]byte, 1))
 	return nil
 }
@@ -64,7 +51,7 @@ func (x *Exchange) answer(ctx context.Context, peer string, h Hash, l *line) err
 		f, size, gerr := x.o.Store.Get(h)
 		if err = gerr; err == nil {
 			defer f.Close()
-			return x.send(ctx, f, size, l)
+			return x.send(ctx, peer, f, size, l)
 		}
 	}
 	if _, werr := l.Write([]byte{answerAbsent}); werr != nil {
@@ -77,15 +64,13 @@ func (x *Exchange) answer(ctx context.Context, peer string, h Hash, l *line) err
 }
 
 // send writes a blob. What is cut short on disk is cut short on the wire, and the peer knows.
-func (x *Exchange) send(ctx context.Context, r io.Reader, size int64, l *line) error {
+func (x *Exchange) send(ctx context.Context, peer string, r io.Reader, size int64, l *line) error {
 	waiting, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	select {
-	case x.answers <- struct{}{}:
-		defer func() { <-x.answers }()
-	case <-waiting.Done():
-		return waiting.Err()
+	if err := x.await(waiting, func() bool { return x.answers.take(peer, maxPeerServed, maxServing) }); err != nil {
+		return err
 	}
+	defer x.free(func() { x.answers.give(peer) })
 	buf := make([]byte, 0, headSize+min(size, chunk))
 	buf = appendHead(buf, size)
 	for left := size; ; {
@@ -94,7 +79,7 @@ func (x *Exchange) send(ctx context.Context, r io.Reader, size int64, l *line) e
 		if _, err := io.ReadFull(r, piece); err != nil {
 			return err
 		}
-		l.part()
+		l.part(n)
 		if _, err := l.Write(buf[:len(buf)+int(n)]); err != nil {
 			return err
 		}
