@@ -64,14 +64,14 @@ func TestRefused(t *testing.T) {
 		payload := make([]byte, x.size)
 		_, rerr := b.Request(t.Context(), x.subject, payload)
 		for act, err := range map[string]error{
-			"publish": b.Publish(t.Context(), x.subject, payload), "request": rerr, "send": b.Send(t.Context(), "", x.subject, payload),
+			"publish": b.Publish(t.Context(), x.subject, payload), "request": rerr, "send": b.Send(t.Context(), "m", "", x.subject, payload),
 		} {
 			if err == nil {
 				t.Errorf("%s %q with %d bytes: want an error", act, x.subject, x.size)
 			}
 		}
 	}
-	if err := b.Send(t.Context(), "nobody", "s", nil); err == nil {
+	if err := b.Send(t.Context(), "m", "nobody", "s", nil); err == nil {
 		t.Error("sent to what is no node")
 	}
 }
@@ -172,7 +172,7 @@ func TestSend(t *testing.T) {
 		const n = 300
 		l.setCut("b", true)
 		for i := range n {
-			if err := a.Send(t.Context(), nodeName(public("b")), "s", fmt.Append(nil, i)); err != nil {
+			if err := a.Send(t.Context(), "m", nodeName(public("b")), "s", fmt.Append(nil, i)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -230,7 +230,7 @@ func TestSendHere(t *testing.T) {
 		l := newLab(t)
 		a, _ := l.open("a", memory(t))
 		for _, to := range []string{"", nodeName(public("a"))} {
-			if err := a.Send(t.Context(), to, "s", []byte("to "+to)); err != nil {
+			if err := a.Send(t.Context(), "m", to, "s", []byte("to "+to)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -251,7 +251,7 @@ func TestReconnect(t *testing.T) {
 		l := newLab(t)
 		a, _ := l.open("a", memory(t))
 		b, _ := l.open("b", memory(t))
-		if err := a.Send(t.Context(), nodeName(public("b")), "s", nil); err != nil {
+		if err := a.Send(t.Context(), "m", nodeName(public("b")), "s", nil); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute) // nobody wants it: the backoff is at its longest
@@ -276,7 +276,7 @@ func TestUnwanted(t *testing.T) {
 		b, _ := l.open("b", memory(t))
 		const n, size = 500, 10 << 10
 		for i := range n {
-			if err := a.Send(t.Context(), nodeName(public("b")), "s", append(make([]byte, size), fmt.Sprint(i)...)); err != nil {
+			if err := a.Send(t.Context(), "m", nodeName(public("b")), "s", append(make([]byte, size), fmt.Sprint(i)...)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -310,12 +310,12 @@ func TestSlowSubscriber(t *testing.T) {
 		listen(t, b, "quick", quick.deliver)
 		to := nodeName(public("b"))
 		for i := range flightWindow - 1 {
-			if err := a.Send(t.Context(), to, "slow", fmt.Append(nil, i)); err != nil {
+			if err := a.Send(t.Context(), "m", to, "slow", fmt.Append(nil, i)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for i := range 50 {
-			if err := errors.Join(a.Send(t.Context(), to, "quick", fmt.Append(nil, i)), a.Publish(t.Context(), "quick", fmt.Append(nil, "p", i))); err != nil {
+			if err := errors.Join(a.Send(t.Context(), "m", to, "quick", fmt.Append(nil, i)), a.Publish(t.Context(), "quick", fmt.Append(nil, "p", i))); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/numax-mesh/numax/datastore"
 )
 
 // flightWindow is how many letters to one node wait for their verdict; the others wait here.
@@ -63,6 +65,9 @@ func (b *Bus) round(ctx context.Context, to Key, l *line, w way, verdicts <-chan
 		list, next := b.outbox.due(to, time.Now(), flightWindow-len(flying))
 		for _, x := range list {
 			content, err := b.outbox.content(to, x.stamp)
+			if errors.Is(err, datastore.ErrNotFound) {
+				continue // its module was removed
+			}
 			if err == nil {
 				err = w.send(x.stamp, content)
 			}

@@ -40,7 +40,7 @@ func sendForEver(dir string) error {
 	}
 	to := nodeName(public("b"))
 	for waiting := b.Stats().Waiting; ; waiting++ {
-		if err := b.Send(context.Background(), to, "s", fmt.Append(nil, waiting)); err != nil {
+		if err := b.Send(context.Background(), "m", to, "s", fmt.Append(nil, waiting)); err != nil {
 			return err
 		}
 		fmt.Println(waiting + 1)

@@ -23,7 +23,7 @@ func TestOutboxFull(t *testing.T) {
 	fill := func(to Key) (n int) {
 		for {
 			stamp++
-			switch err := o.add(to, stamp, payload, now); {
+			switch err := o.add(to, stamp, "m", payload, now); {
 			case errors.Is(err, sandbox.ErrQuota):
 				return n
 			case err != nil:
@@ -51,7 +51,7 @@ func TestExpire(t *testing.T) {
 		l := newLab(t)
 		store := memory(t)
 		a, stop := l.open("a", store)
-		if err := a.Send(t.Context(), nodeName(public("b")), "s", nil); err != nil {
+		if err := a.Send(t.Context(), "m", nodeName(public("b")), "s", nil); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(MaxAge - time.Hour)
@@ -88,10 +88,10 @@ func TestOutboxLaws(t *testing.T) {
 			case 0, 1:
 				stamp++
 				content := appendContent(nil, "s", []byte(strconv.FormatUint(stamp, 10)))
-				if err := o.add(to, stamp, content, time.Now()); err != nil {
+				if err := o.add(to, stamp, "m", content, time.Now()); err != nil {
 					rt.Fatal(err)
 				}
-				want[stamp] = 8 + len(content)
+				want[stamp] = len(appendRow(nil, time.Now(), "m", content))
 			case 2:
 				if o.to[to] == nil {
 					continue

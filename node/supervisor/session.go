@@ -266,7 +266,7 @@ func (s *session) Send(ctx context.Context, node, subject string, payload []byte
 	if err := s.maySay(ctx, subject, payload); err != nil {
 		return err
 	}
-	return s.unit.s.cfg.Bus.Send(ctx, node, subject, payload)
+	return s.unit.s.cfg.Bus.Send(ctx, s.unit.name, node, subject, payload)
 }
 
 // Request implements sandbox.Messages.

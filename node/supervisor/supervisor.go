@@ -23,7 +23,7 @@ import (
 type Bus interface {
 	Attach(wants func(subject string) bool, deliver func(bus.Message) error) (detach func())
 	Publish(ctx context.Context, subject string, payload []byte) error
-	Send(ctx context.Context, node, subject string, payload []byte) error
+	Send(ctx context.Context, module, node, subject string, payload []byte) error
 	Request(ctx context.Context, subject string, payload []byte) ([]byte, error)
 }
 

@@ -188,7 +188,7 @@ func (b *fakeBus) Publish(_ context.Context, subject string, payload []byte) err
 	return nil
 }
 
-func (b *fakeBus) Send(ctx context.Context, _, subject string, payload []byte) error {
+func (b *fakeBus) Send(ctx context.Context, _, _, subject string, payload []byte) error {
 	return b.Publish(ctx, subject, payload)
 }
 
