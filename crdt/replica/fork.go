@@ -20,8 +20,9 @@ import (
 //
 // Whoever has the author's log and a proof takes nothing more from the author,
 // leaves it out of digests and exchanges, and hands the proof to those who still
-// count it. Who does not have the log needs no proof; so there are no more proofs
-// than logs, and all who have the same logs come to have the same proofs. What of
+// count it. Who does not have the log needs no proof, unless entries of others wait
+// for what the author wrote, which nobody hands on any more: then it asks (askProofs).
+// So all who have the same logs come to have the same proofs on disk. What of
 // the two logs a replica had applied by then stays in its state; Resync makes two
 // states equal again.
 type proof struct {
@@ -93,11 +94,13 @@ func cutHead(b []byte) (e *Entry, header, rest []byte, err error) {
 // whether the proof was news.
 func (d *Dataset) freeze(p *proof) bool {
 	h := d.hash(p.author)
-	if _, known := d.logs[p.author]; d.forked[h] || !known && p.author != d.self {
+	if d.forked[h] || !d.concerns(p.author) {
 		return false
 	}
 	d.forked[h] = true
-	d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
+	if _, known := d.logs[p.author]; known || p.author == d.self { // else it can be asked for again
+		d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
+	}
 	d.parked.dropAhead(p.author)
 	d.parked.advanced(p.author, math.MaxUint64)
 	d.digestValid = false
@@ -203,7 +206,8 @@ func (s *session) compareHeads(d *Dataset, theirs summary) {
 	s.send(frame(frameHeads, list))
 }
 
-// onHeads answers with our header of every log that ends in another entry.
+// onHeads answers with our header of every log that ends in another entry, and with
+// the proof against its author if it forked.
 func (s *session) onHeads(ctx context.Context, p []byte) error {
 	const size = authorHashSize + len(EntryID{})
 	d, p, err := s.named(p)
@@ -220,7 +224,19 @@ func (s *session) onHeads(ctx context.Context, p []byte) error {
 		d.mu.Lock()
 		a, known := d.hashes[authorHash(p[:authorHashSize])]
 		l := d.durable[a]
+		forked := known && d.isForked(a)
 		d.mu.Unlock()
+		if forked {
+			raw, err := s.r.store.Get(datastore.FactKey(d.id, factForked, p[:authorHashSize]))
+			if err == nil {
+				answers++
+				s.offer(frame(frameProof, d.id[:], raw))
+				continue
+			}
+			if !errors.Is(err, datastore.ErrNotFound) { // else it is on its way there
+				return err
+			}
+		}
 		if !known || l.have == 0 || l.head == EntryID(p[authorHashSize:size]) {
 			continue
 		}
@@ -234,6 +250,48 @@ func (s *session) onHeads(ctx context.Context, p []byte) error {
 		}
 	}
 	return nil
+}
+
+// maxMissed is how many authors one askProofs names.
+const maxMissed = 1024
+
+// askProofs names the authors without a log here that entries wait for. If they
+// forked, those who applied something of them before do not hand it on; without the
+// proof everything that was written after it would wait for ever. Beyond maxMissed,
+// others are named the next time.
+func (s *session) askProofs() {
+	now := s.r.now()
+	s.mu.Lock()
+	due := now.Sub(s.missed) >= headsWait
+	if due {
+		s.missed = now
+	}
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	for _, d := range s.shared() {
+		var list []byte
+		d.mu.Lock()
+		for a := range d.parked.blocked {
+			if d.logs[a].have == 0 && a != d.self && len(list) < maxMissed*(authorHashSize+len(EntryID{})) {
+				h := hashAuthor(a)
+				list = append(append(list, h[:]...), make([]byte, len(EntryID{}))...)
+			}
+		}
+		d.mu.Unlock()
+		if len(list) > 0 {
+			s.offer(frame(frameHeads, d.id[:], list))
+		}
+	}
+}
+
+// concerns reports whether a proof against an author is of use: its log is here, or
+// entries wait for it. There are no more proofs than there may be authors, and as
+// many again that entries waited for. d.mu is held.
+func (d *Dataset) concerns(a crdt.Author) bool {
+	_, known := d.logs[a]
+	return known || a == d.self || d.parked.blocked[a] != nil && len(d.forked) < 2*MaxDeps
 }
 
 // maxHeads is how many headers one heads frame is answered with.
@@ -271,8 +329,7 @@ func (s *session) onProof(p []byte) error {
 		foreign = e.Dataset != d.id || e.Network != s.r.network
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		_, known := d.logs[e.Author]
-		return !foreign && (known || e.Author == d.self) && !d.isForked(e.Author)
+		return !foreign && d.concerns(e.Author) && !d.isForked(e.Author)
 	})
 	if err == nil && foreign {
 		err = fmt.Errorf("%w: proof of another dataset", ErrMalformed)

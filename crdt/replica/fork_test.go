@@ -129,3 +129,24 @@ func TestForkAndNewcomer(t *testing.T) {
 	wantShow(t, late, crdt.GCounter, "k", "2")
 	wantShow(t, late, crdt.GCounter, "b", "1")
 }
+
+// Who comes when an author has long been found to fork is given nothing of its logs.
+// What others wrote when they had applied some of it waits for that nevertheless: not
+// for ever.
+func TestWrittenAfterAFork(t *testing.T) {
+	n, a, twin, b, c := copied(t)
+	for range 9 {
+		a.Inc("k")
+		a.Sync()
+	}
+	settle(n, a, b)
+	b.Inc("b")
+	b.Sync()
+	twin.Inc("k")
+	settle(n, a, b)
+	settle(n, twin, c)
+	n.Heal("b", "c")
+	settle(n, a, b, c, twin)
+	late := n.Start("late")
+	n.Wait("what b wrote to be seen by who never had the author that forked", sees(late, "b", "1"))
+}

@@ -65,6 +65,7 @@ func (r *Replica) repair(ctx context.Context) {
 			return
 		case <-tick.C:
 			r.eachSession((*session).checkStall)
+			r.eachSession((*session).askProofs)
 		case <-r.kick:
 		case g := <-r.gaps:
 			gaps = append(gaps, g)

@@ -77,6 +77,7 @@ type session struct {
 	unequal  bool                  // its last root was not
 
 	compared time.Time // when heads were last sent
+	missed   time.Time // when authors that entries wait for were last named
 }
 
 func newSession(r *Replica, peer string, stream io.ReadWriteCloser) *session {
