@@ -58,11 +58,13 @@ race: ## tests under the race detector; needs a C compiler
 SEEDS ?= 200
 TIMES ?= 1
 HOURS ?= 24
+ENEMY ?= 10m
 sim: ## replicas under faults in virtual time: SEEDS=200, or SEED=17 TIMES=1
 	$(GO) test -timeout 0 -count 1 $(if $(SEED),-v) -run '^TestSim$$' ./crdt/replica/replicasim -sim.seeds $(SEEDS) -sim.seed $(or $(SEED),0) -sim.times $(TIMES) $(if $(STRANGERS),-sim.strangers)
 
-soak: ## HOURS=24 of churn in virtual time: does anything grow?
+soak: ## HOURS=24 of churn in virtual time: does anything grow? Then ENEMY=10m of real nodes under a hostile peer
 	$(GO) test -timeout 0 -count 1 -v -run '^TestSoak$$' ./crdt/replica/replicasim -sim.hours $(HOURS)
+	$(GO) test -timeout 0 -count 1 -v ./node/enemytest -enemy.seed $(or $(SEED),1) -enemy.time $(ENEMY)
 
 TRIES ?= 3
 test-net: ## nodes on real networks, in namespaces; needs root, iproute2 and, for NAT, nft; TRIES=20

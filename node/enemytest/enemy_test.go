@@ -11,12 +11,14 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/zeebo/blake3"
 
 	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/member"
 	"github.com/numax-mesh/numax/p2p"
 )
 
@@ -51,8 +53,12 @@ type enemy struct {
 	victims []*honest
 	lore    *lore
 
-	key    ed25519.PrivateKey                               // of all lives; nil: each has its own
-	member func(l *life, rng *rand.Rand, at *honest) []byte // what it says on a member stream; nil: absurd things
+	closed  bool               // the network is
+	key     ed25519.PrivateKey // of all lives; nil: each has its own
+	book    *member.Book       // of a member
+	left    []*member.Book     // the same, when it had left
+	leaving atomic.Bool
+
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -123,7 +129,7 @@ func (e *enemy) live(ctx context.Context, n int) {
 
 // admitted makes the enemy of a closed network take everybody for a member.
 func (e *enemy) admitted() func(string) bool {
-	if e.member == nil {
+	if !e.closed {
 		return nil
 	}
 	return func(string) bool { return true }
@@ -133,7 +139,10 @@ func (e *enemy) admitted() func(string) bool {
 func (l *life) rng(part ...any) *rand.Rand { return source(l.seed, l.n, part) }
 
 func (l *life) scribe(rng *rand.Rand) *scribe {
-	return &scribe{rng: rng, network: l.network, dataset: replica.NewDatasetID(l.network, dataset), lore: l.lore}
+	return &scribe{
+		rng: rng, network: l.network, dataset: replica.NewDatasetID(l.network, dataset), lore: l.lore,
+		closed: l.closed, own: l.enemy.key, book: l.book,
+	}
 }
 
 // gossip joins a topic, and says there what say makes.

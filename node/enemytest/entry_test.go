@@ -12,6 +12,7 @@ import (
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/replica"
+	"github.com/numax-mesh/numax/node/member"
 )
 
 // Entries, as crdt/replica/entry.go draws them.
@@ -104,6 +105,11 @@ type scribe struct {
 	logs    []*author
 	key     ed25519.PrivateKey
 	made    int
+
+	// Of a closed network.
+	closed bool
+	own    ed25519.PrivateKey // of a member, which signs half of the authors
+	book   *member.Book
 }
 
 func newKey(rng *rand.Rand) ed25519.PrivateKey {
@@ -134,7 +140,9 @@ func (s *scribe) author() *author {
 		return s.logs[s.rng.IntN(len(s.logs))]
 	}
 	if s.made%authorsOfKey == 0 {
-		s.key = newKey(s.rng)
+		if s.key = newKey(s.rng); s.own != nil && s.rng.IntN(2) == 0 {
+			s.key = s.own
+		}
 	}
 	s.made++
 	var b [crdt.AuthorSize]byte
@@ -182,10 +190,10 @@ func (s *scribe) valid() *signed {
 		}
 	}
 	if s.rng.IntN(3) == 0 && len(body) > 200 {
-		packed := pack(body, len(body), true)
-		fit(&h, 1, packed)
-		body = packed
+		body = s.lock(&h, pack(body, len(body), true))
+		fit(&h, 1, body)
 	} else {
+		body = s.lock(&h, body)
 		fit(&h, 0, body)
 	}
 	e := seal(a.key, h, body)

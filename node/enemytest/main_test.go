@@ -16,7 +16,7 @@ import (
 
 var (
 	onlySeed  = flag.Uint64("enemy.seed", 0, "besiege with this seed only; 0: with the first ones")
-	siegeTime = flag.Duration("enemy.time", 6*time.Second, "how long a siege lasts")
+	siegeTime = flag.Duration("enemy.time", 4*time.Second, "how long a siege lasts")
 )
 
 // deadline bounds every wait for what must happen in the end.

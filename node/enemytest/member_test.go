@@ -44,6 +44,10 @@ func records(rng *rand.Rand) (b []byte) {
 
 // introduce speaks the member protocol: the hello that begins it, mostly, and then whatever comes.
 func (l *life) introduce(rng *rand.Rand, x *honest, s io.ReadWriteCloser) {
+	if l.book != nil && rng.IntN(2) == 0 {
+		l.show(rng, x, s)
+		return
+	}
 	l.wg.Go(func() { _, _ = io.Copy(io.Discard, s) })
 	if rng.IntN(4) > 0 {
 		hello := append(append([]byte{1, 1}, l.network[:]...), randomBytes(rng, 16)...)

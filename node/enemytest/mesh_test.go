@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -160,6 +161,28 @@ func until(t *testing.T, what string, check func() error) {
 		}
 	}
 	t.Fatalf("after %v: not yet: %s: %v", deadline, what, err)
+}
+
+// settle waits until all show what the honest wrote, and have equal logs.
+func (m *mesh) settle(when string) {
+	m.t.Helper()
+	began := time.Now()
+	for m.equal() != nil {
+		if time.Since(began) > deadline {
+			for _, x := range m.nodes {
+				m.t.Logf("%s (%s): %+v\npeers %+v", x.name, x.ID(), x.Status(), x.Peers())
+				all, _ := x.Members(dataset)
+				for _, a := range all {
+					if a.Self || slices.ContainsFunc(m.nodes, func(y *honest) bool { return strings.Contains(y.ID(), a.Name) }) {
+						m.t.Logf("%s has %+v", x.name, a)
+					}
+				}
+			}
+			m.t.Fatalf("%v after %s: %v", deadline, when, m.equal())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	m.t.Logf("equal %v after %s", time.Since(began).Round(time.Millisecond), when)
 }
 
 // equal says how the nodes differ in what the honest wrote, or in their logs.

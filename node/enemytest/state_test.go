@@ -18,8 +18,8 @@ import (
 const domainState = "numax 2026-11 state"
 
 // state are the frames of a state that nobody ever had: the logs end where their authors signed, or
-// do not; the objects are made up, also those of the honest.
-func (s *scribe) state(channel []byte) (frames [][]byte) {
+// do not; the objects are made up, also those of the honest. A fine one has no other fault.
+func (s *scribe) state(channel []byte, fine bool) (frames [][]byte) {
 	maker := s.author()
 	if maker.last == nil {
 		s.valid()
@@ -34,6 +34,9 @@ func (s *scribe) state(channel []byte) (frames [][]byte) {
 		authors = slices.Delete(authors, len(authors)-2, len(authors)-1)
 	}
 	lie := rng.IntN(12)
+	if fine {
+		lie = -1
+	}
 
 	m := append([]byte{2}, s.network[:]...)
 	m = append(append(m, s.dataset[:]...), byte(len(dataset)))
