@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
@@ -14,6 +15,13 @@ import (
 // MaxCache is how many bytes of object state a dataset keeps in memory;
 // objects in use or not yet on disk may exceed it.
 const MaxCache = 32 << 20
+
+// What was used in the last moment may take as much again, and the object used last
+// what it likes: or one that is large would be read again for each op on it.
+const (
+	justUsed = 2 * time.Second
+	maxInUse = 2 * MaxCache
+)
 
 // Object names one CRDT of a dataset.
 type Object struct {
@@ -32,6 +40,7 @@ type object struct {
 	dirty   bool
 	weight  int
 	element *list.Element
+	used    time.Time
 }
 
 // cache holds the objects in use of one space, least recently used last. When
@@ -64,6 +73,7 @@ func (d *Dataset) acquire(family crdt.Family, key string) (*object, error) {
 // disk with a lock held: a loading object is in the map without state, and
 // those who want it too wait for it. With an error nothing is pinned.
 func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
+	now := d.r.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := d.cache
@@ -97,6 +107,7 @@ func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 				o.state.Age(h)
 			}
 			o.element = c.recent.PushFront(o)
+			o.used = now
 			c.reweigh(o)
 		}
 		c.loaded.Broadcast()
@@ -112,6 +123,7 @@ func (d *Dataset) acquireAll(ids []Object) ([]*object, error) {
 			failed = o.err
 		} else {
 			c.recent.MoveToFront(o.element)
+			o.used = now
 		}
 	}
 	if failed != nil {
@@ -129,7 +141,7 @@ func (d *Dataset) release(objects ...*object) {
 	for _, o := range objects {
 		o.pins--
 	}
-	d.cache.trim()
+	d.cache.trim(d.r.now())
 }
 
 // readAll builds objects from their rows.
@@ -174,12 +186,14 @@ func (c *cache) reweigh(o *object) {
 	c.weight += o.weight
 }
 
-// trim lets go of what was not used lately. The object used last stays, however large
-// it is: the next op on it would only have it read again.
-func (c *cache) trim() {
+// trim lets go of what was not used lately.
+func (c *cache) trim(now time.Time) {
 	for e := c.recent.Back(); e != nil && e != c.recent.Front() && c.weight > MaxCache; {
 		o := e.Value.(*object)
 		e = e.Prev()
+		if now.Sub(o.used) < justUsed && c.weight <= maxInUse {
+			return // those in front were used later still
+		}
 		if o.pins == 0 && !o.dirty {
 			c.recent.Remove(o.element)
 			delete(c.objects, Object{o.family, o.key})

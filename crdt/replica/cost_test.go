@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/crdt/crdttest"
@@ -31,6 +32,12 @@ func TestCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		return e
+	}
+	// applied waits until an author's ops are: the committer may do some of the work.
+	applied := func(d *Dataset, a crdt.Author, seq uint64) {
+		for d.Cursor()[a] < seq {
+			time.Sleep(50 * time.Microsecond) // a poll
+		}
 	}
 	learn := func(d *Dataset, e *Entry) {
 		if _, err := d.learn(context.Background(), e); err != nil {
@@ -77,6 +84,7 @@ func TestCost(t *testing.T) {
 				for i := n - 1; i >= 0; i-- {
 					learn(l.d, entries[i])
 				}
+				applied(l.d, a, uint64(n))
 			}
 		}},
 		{"authors that wait for one another, the last first", 1 << 9, func(n int) func() {
@@ -93,6 +101,7 @@ func TestCost(t *testing.T) {
 				for i := n - 1; i >= 0; i-- {
 					learn(l.d, entries[i])
 				}
+				applied(l.d, numbered(n-1), 1)
 			}
 		}},
 		{"entries of one author while many others wait", 1 << 9, func(n int) func() {
@@ -110,6 +119,7 @@ func TestCost(t *testing.T) {
 				for _, e := range entries {
 					learn(l.d, e)
 				}
+				applied(l.d, numbered(1), uint64(n))
 			}
 		}},
 		{"an entry that depends on many, whose entries come one by one", 1 << 9, func(n int) func() {
@@ -127,6 +137,7 @@ func TestCost(t *testing.T) {
 				for _, e := range entries {
 					learn(l.d, e)
 				}
+				applied(l.d, numbered(1), 1)
 			}
 		}},
 		{"logs of many authors to a peer that has none", 1 << 9, func(n int) func() {

@@ -195,7 +195,7 @@ func (p *part) committed() {
 		o.pins--
 	}
 	d.dropSpilled()
-	d.cache.trim()
+	d.cache.trim(now)
 	if d.ops == nil && cap(p.ops) <= keepOps { // the next ones need not grow a slice anew
 		clear(p.ops)
 		d.ops = p.ops[:0]

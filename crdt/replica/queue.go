@@ -17,7 +17,7 @@ const (
 
 	// maxRemote is how much work of others may wait for a commit (see
 	// Entry.work): what a commit gathers holds up local writes meanwhile.
-	maxRemote = 2 << 20
+	maxRemote = 512 << 10
 )
 
 // Errors that writers tell apart. In both cases nothing was changed.
