@@ -33,11 +33,6 @@ const (
 	// unreached is the path to code that no path leads to. It is so low that it stays negative for millions of
 	// instructions; after that such code has charges, too.
 	unreached = -1 << 30
-	// maxLocals bounds what a compiler allocates for the locals of a function, which a few bytes can ask for.
-	maxLocals = 50_000
-	// maxBranches bounds the time a compiler takes for a function, which grows with their square: so many take it about
-	// a minute. The largest function of Go's own compiler has 27,530.
-	maxBranches = 1 << 16
 )
 
 // block is a block that the walk is in.
@@ -46,6 +41,10 @@ type block struct {
 	begin int // path to its first instruction
 	exit  int // longest path of the branches to its label
 	patch int // of a loop: where the cost of its charge goes
+
+	base  int // height of the stack below its parameters
+	arity arity
+	ways  ways
 }
 
 // body is a function on its way through the walk. One serves all functions of a module, for its buffers.
@@ -56,8 +55,7 @@ type body struct {
 	blocks []block
 	path   int
 	calls  int // longest path to a call
-
-	branches int
+	cost   cost
 }
 
 // leafCost is the cost of a function that its callers are charged for, or 0 if it is charged itself.
@@ -83,26 +81,32 @@ func leafCost(d *decoder) int {
 // open makes b read another function; code is what follows its size.
 func (b *body) open(code []byte) {
 	b.reader = reader{data: code}
-	b.out, b.blocks, b.path, b.calls, b.branches = b.out[:0], b.blocks[:0], 0, unreached, 0
+	b.out, b.blocks, b.path, b.calls = b.out[:0], b.blocks[:0], 0, unreached
+	b.cost.begin()
 }
 
 // meter appends the instrumented function to out.
-func (b *body) meter(out []byte, params uint32, leaf bool) ([]byte, error) {
-	groups, declared := b.declare(params)
+func (b *body) meter(out []byte, typ arity, leaf bool) ([]byte, error) {
+	groups, declared := b.declare(typ.params)
 	entry := 0
 	if !leaf {
 		entry = b.charge(0)
 	}
-	b.blocks = append(b.blocks, block{op: opBlock, exit: unreached})
+	b.blocks = append(b.blocks, block{op: opBlock, exit: unreached, arity: arity{results: typ.results}, ways: b.cost.ways()})
 	for len(b.blocks) > 0 && b.err == nil {
 		if b.path >= maxPath {
 			b.charge(b.path)
 			b.path = 0
 		}
 		start := b.at
-		b.step(b.next(), start)
+		in := b.next()
+		b.spend(in)
+		b.step(in, start)
 	}
 	if err := b.finish(); err != nil {
+		return nil, err
+	}
+	if err := b.settle(); err != nil {
 		return nil, err
 	}
 	if !leaf {
@@ -123,7 +127,7 @@ func (b *body) declare(params uint32) (groups uint32, declared []byte) {
 		n += uint64(b.u32())
 		b.valueType()
 	}
-	if n >= maxLocals {
+	if n >= maxLocals && b.err == nil {
 		b.fail("%d locals, over the limit of %d", n, maxLocals-1)
 	}
 	b.locals = uint32(n)
@@ -135,6 +139,8 @@ func (b *body) declare(params uint32) (groups uint32, declared []byte) {
 //	global.get left  i32.const cost  i32.sub  local.tee new  global.set left
 //	local.get new  i32.const 0  i32.lt_s  if  call tick  end
 func (b *body) charge(cost int) (patch int) {
+	b.cost.edges(4)
+	b.cost.depth.blocks++
 	b.out = appendU32(append(b.out, opGlobalGet), b.left)
 	patch = len(b.out) + 1
 	b.out = append(b.out, opI32Const, 0, 0, opI32Sub)
@@ -205,19 +211,15 @@ func (b *body) bulk(in instruction) bool {
 
 // control follows the paths.
 func (b *body) control(in instruction) {
-	switch in.op {
-	case opBlock, opLoop, opIf, opElse, opBr, opBrIf, opBrTable, opReturn:
-		if b.branches += 1 + len(in.labels); b.branches > maxBranches {
-			b.fail("over %d blocks and branches, which take too long to compile: split it", maxBranches)
-			return
-		}
-	}
 	top := len(b.blocks) - 1
 	switch in.op {
 	case opBlock, opIf:
-		b.blocks = append(b.blocks, block{op: in.op, begin: b.path, exit: unreached})
+		b.blocks = append(b.blocks, block{op: in.op, begin: b.path, exit: unreached, base: b.cost.base(in.arity), arity: in.arity, ways: b.cost.ways()})
+		if in.op == opIf {
+			b.cost.depth.blocks++
+		}
 	case opLoop:
-		b.blocks = append(b.blocks, block{op: opLoop, exit: b.path, patch: b.charge(0)})
+		b.blocks = append(b.blocks, block{op: opLoop, exit: b.path, patch: b.charge(0), base: b.cost.base(in.arity), arity: in.arity, ways: b.cost.ways()})
 		b.path = 0
 	case opElse:
 		if b.blocks[top].op != opIf {

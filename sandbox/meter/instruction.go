@@ -55,7 +55,8 @@ const (
 type instruction struct {
 	op     byte
 	sub    uint32   // after opMisc and opVector
-	index  uint32   // of the label, function, local or global it names
+	index  uint32   // of the label, function, local, global or, for call_indirect, type it names
+	arity  arity    // of a block
 	labels []uint32 // of br_table, without the default, which is index; valid until the next instruction
 }
 
@@ -67,16 +68,17 @@ type decoder struct {
 	labels []uint32
 }
 
-// space is how many there are of what instructions name.
+// space is how many there are of what instructions name, and what types say.
 type space struct {
 	types, functions, globals uint32
+	arities                   []arity // of each type
 }
 
 func (d *decoder) next() instruction {
 	in := instruction{op: d.byte()}
 	switch op := in.op; {
 	case op == opBlock || op == opLoop || op == opIf:
-		d.blockType()
+		in.arity = d.blockType()
 	case op == opBr || op == opBrIf:
 		in.index = d.u32()
 	case op == opBrTable:
@@ -86,7 +88,7 @@ func (d *decoder) next() instruction {
 	case op == opCall || op == opRefFunc:
 		in.index = d.index("function", d.space.functions)
 	case op == opCallIndirect:
-		d.index("type", d.space.types)
+		in.index = d.index("type", d.space.types)
 		d.u32()
 	case op == opSelectTyped:
 		d.items(func(uint32) { d.valueType() })
@@ -183,19 +185,23 @@ func (r *reader) valueType() {
 }
 
 // blockType is 0x40, a value type or, as a 33-bit number that is not negative, the index of a type.
-func (d *decoder) blockType() {
+func (d *decoder) blockType() (a arity) {
 	if d.at >= len(d.data) {
 		d.fail("%w", errMalformed)
-		return
+		return a
 	}
 	switch first := d.data[d.at]; {
 	case first == typeEmpty:
 		d.at++
 	case first&0xc0 == 0x40: // one byte, negative
 		d.valueType()
+		a.results = 1
 	default:
-		d.index("type", d.space.types)
+		if t := d.index("type", d.space.types); d.err == nil {
+			a = d.space.arities[t]
+		}
 	}
+	return a
 }
 
 // constant reads a constant expression and appends it to out with functions renumbered.

@@ -6,7 +6,7 @@ import (
 
 // Version changes whenever the same module is instrumented in another way. It is part of the instrumented module, as
 // the name of the import, so that what was compiled before is not taken for what would be compiled now.
-const Version = "1"
+const Version = "2"
 
 const (
 	// Module and Tick name the function that an instrumented module imports: (left) → left. It is called when left,
@@ -67,11 +67,13 @@ type module struct {
 	customs  [][]byte
 
 	space    space    // of the original
-	params   []uint32 // of each type, how many
-	typeOf   []uint32 // of each defined function
+	typeOf   []uint32 // of each function
 	leaves   []uint8  // of each defined function, its leafCost
 	imported uint32   // functions
 	memories uint32
+	mutable  uint32 // globals
+	size     int    // of the original
+	work     uint64 // to compile all functions so far
 	left     uint32 // index of the global
 }
 
@@ -82,7 +84,7 @@ type module struct {
 // sections about places in the code (.debug_*, reloc.*, metadata.code.*, source maps) would no longer be true and
 // are dropped.
 func Instrument(wasm []byte) ([]byte, error) {
-	m := new(module)
+	m := &module{size: len(wasm)}
 	if err := m.split(wasm); err != nil {
 		return nil, fmt.Errorf("meter: read module: %w", err)
 	}

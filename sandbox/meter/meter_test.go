@@ -185,26 +185,39 @@ func TestRefuses(t *testing.T) {
 	private := new(sandboxtest.Module)
 	private.Import(meter.Module, "anything", nil, nil)
 	for want, wasm := range map[string][]byte{
-		"which is for metering alone":     private.Bytes(),
-		"global 0 of 0 does not exist":    code(0x23, 0, 0x1a),
-		"local 0 of 0 does not exist":     code(0x20, 0, 0x1a),
-		"function 1 of 1 does not exist":  code(0x10, 1),
-		"label 1 of 1 does not exist":     code(0x0c, 1),
-		"0xfe is not of WebAssembly 2.0":  code(0xfe, 0),
-		"0x12 is not of WebAssembly 2.0":  code(0x12, 0),
-		"without relaxed SIMD":            code(0xfd, 0x80, 2),
-		"alignment over 2^63":             code(0x41, 0, 0x28, 0x42, 0, 0, 0x1a),
-		"not a core module":               []byte("\x00asm\x0d\x00\x01\x00"),
-		"comes twice or too late":         slices.Concat(sandboxtest.Runs(), []byte{1, 1, 0}),
-		"section 13 is not of":            slices.Concat(sandboxtest.Preamble, []byte{13, 1, 0}),
-		"malformed":                       sandboxtest.Runs()[:20],
-		"over 65536 blocks and branches":  code(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 1<<16+1)...),
-		"50000 locals, over the limit of": slices.Concat(sandboxtest.Preamble, section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0})), section(10, vec(sized(append(vec(append(uleb(50000), 0x7f)), 0x0b))))),
+		"which is for metering alone":       private.Bytes(),
+		"global 0 of 0 does not exist":      code(0x23, 0, 0x1a),
+		"local 0 of 0 does not exist":       code(0x20, 0, 0x1a),
+		"function 1 of 1 does not exist":    code(0x10, 1),
+		"label 1 of 1 does not exist":       code(0x0c, 1),
+		"0xfe is not of WebAssembly 2.0":    code(0xfe, 0),
+		"0x12 is not of WebAssembly 2.0":    code(0x12, 0),
+		"without relaxed SIMD":              code(0xfd, 0x80, 2),
+		"alignment over 2^63":               code(0x41, 0, 0x28, 0x42, 0, 0, 0x1a),
+		"not a core module":                 []byte("\x00asm\x0d\x00\x01\x00"),
+		"comes twice or too late":           slices.Concat(sandboxtest.Runs(), []byte{1, 1, 0}),
+		"section 13 is not of":              slices.Concat(sandboxtest.Preamble, []byte{13, 1, 0}),
+		"malformed":                         sandboxtest.Runs()[:20],
+		"over 40000 blocks and branches":    code(slices.Concat([]byte{0x41, 0, 0x0e}, uleb(40000), make([]byte, 40001))...),
+		"type 0 has 0 parameters and 1001":  slices.Concat(sandboxtest.Preamble, section(1, vec(slices.Concat([]byte{0x60, 0}, uleb(1001), bytes.Repeat([]byte{0x7f}, 1001))))),
+		"over the limit of 1048576 for one": code(make([]byte, 1<<20)...),
+		"too much to compile: its calls":    code(bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 20_000)...),
+		"in all functions, over the limit":  branchy(100),
+		"50000 locals, over the limit of":   slices.Concat(sandboxtest.Preamble, section(1, vec([]byte{0x60, 0, 0})), section(3, vec([]byte{0})), section(10, vec(sized(append(vec(append(uleb(50000), 0x7f)), 0x0b))))),
 	} {
 		if _, err := meter.Instrument(wasm); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
+}
+
+// branchy has n functions, each of which takes less than one may.
+func branchy(n int) []byte {
+	m := new(sandboxtest.Module)
+	for range n {
+		m.Func(nil, nil, bytes.Repeat([]byte{0x02, 0x40, 0x0b}, 5000)...)
+	}
+	return m.Bytes()
 }
 
 // Sections about places in the code are dropped; others are kept, and names follow their functions.

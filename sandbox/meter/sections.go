@@ -113,8 +113,11 @@ func (m *module) typeSection(d *decoder) []byte {
 		if form := d.byte(); form != 0x60 {
 			d.fail("type 0x%02x is not of WebAssembly 2.0: build without garbage collection", form)
 		}
-		m.params = append(m.params, d.items(func(uint32) { d.valueType() }))
-		d.items(func(uint32) { d.valueType() })
+		a := arity{params: d.items(func(uint32) { d.valueType() }), results: d.items(func(uint32) { d.valueType() })}
+		if a.params > MaxParams || a.results > MaxResults {
+			d.fail("type %d has %d parameters and %d results, over the limits of %d and %d: pass them in memory", m.space.types, a.params, a.results, MaxParams, MaxResults)
+		}
+		m.space.arities = append(m.space.arities, a)
 		m.space.types++
 		return append(out, d.data[start:d.at]...)
 	})
@@ -131,7 +134,7 @@ func (m *module) importSection(d *decoder) []byte {
 		d.vec()
 		switch d.byte() {
 		case kindFunction:
-			d.index("type", m.space.types)
+			m.typeOf = append(m.typeOf, d.index("type", m.space.types))
 			m.imported++
 			m.space.functions++
 		case kindTable:
@@ -142,7 +145,7 @@ func (m *module) importSection(d *decoder) []byte {
 			m.memories++
 		case kindGlobal:
 			d.valueType()
-			d.byte()
+			m.mutable += uint32(d.byte() & 1)
 			m.space.globals++
 		default:
 			d.fail("import of a kind that is not of WebAssembly 2.0")
@@ -209,7 +212,7 @@ func (m *module) globalSection(d *decoder) []byte {
 	out := vector(d, extra, 1, func(out []byte) []byte {
 		start := d.at
 		d.valueType()
-		d.byte()
+		m.mutable += uint32(d.byte() & 1)
 		out = d.constant(append(out, d.data[start:d.at]...), m.renumber)
 		defined++
 		return out
@@ -304,8 +307,8 @@ func (m *module) codeSection(d *decoder) ([]byte, error) {
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
-	if len(bodies) != len(m.typeOf) {
-		return nil, fmt.Errorf("%d functions, but the function section has %d", len(bodies), len(m.typeOf))
+	if defined := len(m.typeOf) - int(m.imported); len(bodies) != defined {
+		return nil, fmt.Errorf("%d functions, but the function section has %d", len(bodies), defined)
 	}
 	fail := func(i int, err error) ([]byte, error) {
 		return nil, fmt.Errorf("function %d: %w", uint64(m.imported)+uint64(i), err)
@@ -314,7 +317,7 @@ func (m *module) codeSection(d *decoder) ([]byte, error) {
 	m.leaves = make([]uint8, len(bodies))
 	for i, code := range bodies {
 		b.open(code)
-		b.declare(m.params[m.typeOf[i]])
+		b.declare(m.arityOf(m.imported + uint32(i)).params)
 		cost := leafCost(&b.decoder)
 		if b.err != nil {
 			return fail(i, b.err)
@@ -326,14 +329,22 @@ func (m *module) codeSection(d *decoder) ([]byte, error) {
 	var err error
 	for i, code := range bodies {
 		b.open(code)
-		if out, err = b.meter(out, m.params[m.typeOf[i]], m.leaves[i] > 0); err != nil {
+		if out, err = b.meter(out, m.arityOf(m.imported+uint32(i)), m.leaves[i] > 0); err != nil {
 			return fail(i, err)
 		}
+	}
+	if err := m.affordable(); err != nil {
+		return nil, err
 	}
 	for h := range m.helpers() {
 		out = append(out, m.helperBody(h)...)
 	}
 	return out, nil
+}
+
+// arityOf is of a function, by its number in the original.
+func (m *module) arityOf(function uint32) arity {
+	return m.space.arities[m.typeOf[function]]
 }
 
 // costOf is what a call adds to the path of its caller.

@@ -12,13 +12,13 @@ const (
 
 // Module builds a core module, section by section as in the binary format:
 //
-//	\0asm 1 │ type │ import │ function │ table │ memory │ export │ start │ code
+//	\0asm 1 │ type │ import │ function │ table │ memory │ global │ export │ start │ code
 //
 // Functions are numbered imports first, as in the format, so import before you define.
 type Module struct {
-	types, imports, funcs, tables, memories, exports, codes [][]byte
-	start                                                   []byte
-	imported                                                uint32
+	types, imports, funcs, tables, memories, globals, exports, codes [][]byte
+	start                                                            []byte
+	imported                                                         uint32
 }
 
 // Preamble is what a core module starts with.
@@ -38,8 +38,17 @@ func (m *Module) ImportRaw(module, name string, desc ...byte) {
 
 // Func defines a function and returns its index. body is code without locals and without the final end.
 func (m *Module) Func(params, results []Type, body ...byte) uint32 {
+	return m.FuncOf(nil, params, results, body...)
+}
+
+// FuncOf is Func with locals, all of the type of the first.
+func (m *Module) FuncOf(locals, params, results []Type, body ...byte) uint32 {
 	m.funcs = append(m.funcs, uleb(m.typeOf(params, results)))
-	code := slices.Concat([]byte{0}, body, []byte{opEnd})
+	head := []byte{0}
+	if n := len(locals); n > 0 {
+		head = append(append([]byte{1}, uleb(uint32(n))...), byte(locals[0]))
+	}
+	code := slices.Concat(head, body, []byte{opEnd})
 	m.codes = append(m.codes, slices.Concat(uleb(uint32(len(code))), code))
 	return m.imported + uint32(len(m.funcs)) - 1
 }
@@ -55,6 +64,11 @@ func (m *Module) Memory(pages uint32, export string) {
 // Table defines a table of functions.
 func (m *Module) Table(elements uint32) {
 	m.tables = append(m.tables, slices.Concat([]byte{0x70, 0}, uleb(elements)))
+}
+
+// Global defines a mutable i32.
+func (m *Module) Global(value int32) {
+	m.globals = append(m.globals, slices.Concat([]byte{byte(I32), 1}, Const32(value), []byte{opEnd}))
 }
 
 // Export exports a function.
@@ -79,6 +93,7 @@ func (m *Module) Bytes() []byte {
 	section(3, m.funcs)
 	section(4, m.tables)
 	section(5, m.memories)
+	section(6, m.globals)
 	section(7, m.exports)
 	if m.start != nil {
 		out = slices.Concat(out, []byte{8}, uleb(uint32(len(m.start))), m.start)
