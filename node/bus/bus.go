@@ -43,16 +43,16 @@ type Options struct {
 
 // Bus carries messages. Its methods may be called concurrently; what goes over streams needs Run to run.
 type Bus struct {
-	o      Options
-	self   Key
-	stamps *stamps
-	outbox *outbox
-	inbox  *inbox
-	wake   chan struct{} // capacity 1: the postman is to look
-	reply  chan answer   // answers on their way out
-	moved  atomic.Bool   // peers came or went
-	lost   atomic.Uint64
-	subs   atomic.Pointer[[]*subscriber]
+	o       Options
+	self    Key
+	stamps  *stamps
+	outbox  *outbox
+	inbox   *inbox
+	answers *answers
+	wake    chan struct{} // capacity 1: the postman is to look
+	moved   atomic.Bool   // peers came or went
+	lost    atomic.Uint64
+	subs    atomic.Pointer[[]*subscriber]
 
 	mu      sync.Mutex // guards the rest, and changes of subs
 	own     budget
@@ -78,7 +78,7 @@ func Open(o Options) (*Bus, error) {
 		o.MaySpeak = func(Key) bool { return true }
 	}
 	b := &Bus{
-		o: o, self: Key(o.Key.Public().(ed25519.PublicKey)), wake: make(chan struct{}, 1), reply: make(chan answer, maxAnswers),
+		o: o, self: Key(o.Key.Public().(ed25519.PublicKey)), wake: make(chan struct{}, 1), answers: newAnswers(),
 		own: newBudget(ownRate, time.Now()), authors: make(map[Key]*author), peers: make(map[string]*peer),
 		waiting: make(map[uint64]chan []byte),
 	}

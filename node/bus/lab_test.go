@@ -24,10 +24,17 @@ type lab struct {
 	cut   map[string]bool // nodes without streams
 	deaf  map[string]bool // nodes without gossip
 	pipes map[string][]io.Closer
+
+	serve  map[string]func(io.ReadWriteCloser) // of streams to nodes that are no buses, or hide it
+	opened map[string]int                      // streams, by who opened them
+	said   map[string]int                      // frames of gossip, by who said them
 }
 
 func newLab(t *testing.T) *lab {
-	return &lab{t: t, buses: map[string]*Bus{}, cut: map[string]bool{}, deaf: map[string]bool{}, pipes: map[string][]io.Closer{}}
+	return &lab{
+		t: t, buses: map[string]*Bus{}, cut: map[string]bool{}, deaf: map[string]bool{}, pipes: map[string][]io.Closer{},
+		serve: map[string]func(io.ReadWriteCloser){}, opened: map[string]int{}, said: map[string]int{},
+	}
 }
 
 func testKey(who string) ed25519.PrivateKey {
@@ -151,19 +158,25 @@ func (n labNet) Peers() (ids []string) {
 func (n labNet) Open(_ context.Context, peer string) (io.ReadWriteCloser, error) {
 	n.l.mu.Lock()
 	defer n.l.mu.Unlock()
-	b := n.l.buses[peer]
-	if b == nil || n.l.cut[peer] || n.l.cut[n.id] {
+	b, raw := n.l.buses[peer], n.l.serve[peer]
+	if b == nil && raw == nil || n.l.cut[peer] || n.l.cut[n.id] {
 		return nil, errors.New("not connected")
 	}
 	here, there := net.Pipe()
 	n.l.pipes[peer] = append(n.l.pipes[peer], there)
 	n.l.pipes[n.id] = append(n.l.pipes[n.id], here)
-	go b.Serve(context.Background(), n.id, there)
+	n.l.opened[n.id]++
+	if raw != nil {
+		go raw(there)
+	} else {
+		go b.Serve(context.Background(), n.id, there)
+	}
 	return here, nil
 }
 
 func (n labNet) Publish(raw []byte) error {
 	n.l.mu.Lock()
+	n.l.said[n.id]++
 	var others []*Bus
 	for id, b := range n.l.buses {
 		if id != n.id && !n.l.deaf[id] && !n.l.deaf[n.id] {

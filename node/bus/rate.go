@@ -12,6 +12,9 @@ var (
 	peerRate = rate{messages: 8000, bytes: 4 << 20, burstMessages: 16000, burstBytes: 8 << 20}
 	// againRate is what is sent to one node once more: it may be that nobody there ever wants it.
 	againRate = rate{messages: 128, bytes: 256 << 10, burstMessages: 512, burstBytes: 2 << 20}
+	// answersRate is what answers may take of ownRate that go by gossip, and askerRate what those to one node may.
+	answersRate = rate{messages: 1000, bytes: 256 << 10, burstMessages: 1000, burstBytes: 512 << 10}
+	askerRate   = rate{messages: 128, bytes: 64 << 10, burstMessages: 256, burstBytes: 256 << 10}
 )
 
 // maxPeers is how many peers' shares are remembered; beyond, who was silent longest begins anew.

@@ -5,21 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/numax-mesh/numax/sandbox"
 )
 
-// Limits of questions and answers.
-const (
-	maxWaiting    = 1024 // questions without an answer yet; beyond, ErrBusy
-	maxAnswers    = 256  // answers that wait to be sent; beyond, ErrBusy
-	answerStreams = 64   // at a time; beyond, answers wait
-	answerTime    = 5 * time.Second
-)
+// maxWaiting is how many questions wait for an answer; beyond, ErrBusy.
+const maxWaiting = 1024
 
 // Request asks every subscriber on every node, here first, at most once, and returns the first answer. The error is
 // sandbox.ErrNotFound if ctx ends without one.
@@ -94,77 +86,11 @@ func (b *Bus) once(send func([]byte) error) func([]byte) error {
 	}
 }
 
-// answer is one on its way to another node.
-type answer struct {
-	to      Key
-	about   uint64
-	payload []byte
-}
-
 func (b *Bus) replier(to Key, about uint64) func([]byte) error {
 	return b.once(func(payload []byte) error {
 		if !b.o.MaySpeak(b.self) {
 			return sandbox.ErrDenied
 		}
-		select {
-		case b.reply <- answer{to, about, bytes.Clone(payload)}:
-			return nil
-		default:
-			return sandbox.ErrBusy
-		}
+		return b.sendAnswer(answer{to, about, bytes.Clone(payload)})
 	})
-}
-
-// runAnswers sends answers until ctx ends.
-func (b *Bus) runAnswers(ctx context.Context) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	room := make(chan struct{}, answerStreams)
-	for {
-		select {
-		case a := <-b.reply:
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			wg.Go(func() {
-				defer func() { <-room }()
-				if err := b.answer(ctx, a); err != nil {
-					b.o.Log.Debug("cannot answer", "peer", b.o.Name(a.to), "err", err) // at most once
-				}
-			})
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// answer answers over a stream; who cannot be reached by one is told by gossip.
-func (b *Bus) answer(ctx context.Context, a answer) error {
-	if b.answerDirectly(ctx, a) == nil || ctx.Err() != nil {
-		return ctx.Err()
-	}
-	raw, err := b.frame(&frame{kind: kindAnswer, to: a.to, about: a.about}, "", a.payload, nil)
-	if err == nil {
-		b.gossip(raw)
-	}
-	return err
-}
-
-func (b *Bus) answerDirectly(ctx context.Context, a answer) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	s, err := b.o.Net.Open(ctx, b.o.Name(a.to))
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
-	if _, err := s.Write(appendItem(nil, itemAnswer, a.about, a.payload)); err != nil {
-		return err
-	}
-	// Closing would throw away what is still on its way: the other side says when it has it.
-	_, err = io.ReadFull(s, make([]byte, verdictSize))
-	return err
 }

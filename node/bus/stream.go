@@ -34,8 +34,8 @@ const (
 
 // Limits of what one peer may have going on here.
 const (
-	maxStreams = answerStreams + 4 // beyond, a stream is closed at once
-	maxFlying  = 2 * flightWindow  // messages whose subscribers are not done; beyond, the verdict is "not now"
+	maxStreams = 8                // one of letters, one of answers, and those that end; beyond, one is closed at once
+	maxFlying  = 2 * flightWindow // messages whose subscribers are not done; beyond, the verdict is "not now"
 )
 
 func appendItem(b []byte, kind byte, stamp uint64, rest []byte) []byte {
