@@ -15,6 +15,9 @@ import (
 // While a peer sends entries that are as costly to apply as they may be, as fast as
 // they are taken, local writes go on.
 func TestLocalWritesDuringFlood(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures time")
+	}
 	l := open(t, t.TempDir(), datastore.Options{})
 	chain, flood := newTestAuthor(1, l.d.id), newTestAuthor(2, l.d.id)
 	sequence := func(a *testAuthor, origins func(i int, op *crdt.Op)) crdt.Group {

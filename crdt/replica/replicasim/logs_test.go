@@ -172,5 +172,8 @@ func (w *world) checkAnnounced() {
 // copied reports whether an author is one of the identity whose disk was copied.
 func (w *world) copied(a crdt.Author) bool {
 	raw := a.Bytes()
-	return w.forked != "" && bytes.Equal(raw[:ed25519.PublicKeySize], identity(w.forked).Public().(ed25519.PublicKey))
+	of := func(name string) bool {
+		return bytes.Equal(raw[:ed25519.PublicKeySize], identity(name).Public().(ed25519.PublicKey))
+	}
+	return w.forked != "" && of(w.forked) || w.enemy && of(enemyName(enemyAuthors-1))
 }

@@ -96,6 +96,7 @@ func (s *totals) add(t *testing.T, r report) {
 	s.sum.cutting += r.cutting
 	s.sum.forking += r.forking
 	s.sum.late += r.late
+	s.sum.enemies += r.enemies
 	s.sum.virtual += r.virtual
 	s.slow = max(s.slow, r.converged)
 	if s.seeds%soakEvery == 0 {
@@ -109,8 +110,8 @@ func (s *totals) add(t *testing.T, r report) {
 func (s *totals) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d seeds, %d with logs cut, %d with a fork: %d nodes (%d came late), %d faults, %d ops in %d entries, "+
+	return fmt.Sprintf("%d seeds, %d with logs cut, %d with a fork, %d with an enemy: %d nodes (%d came late), %d faults, %d ops in %d entries, "+
 		"%d states joined, %v of virtual time, equal within %v",
-		s.seeds, s.sum.cutting, s.sum.forking, s.sum.nodes, s.sum.late, s.sum.faults, s.sum.ops, s.sum.entries,
+		s.seeds, s.sum.cutting, s.sum.forking, s.sum.enemies, s.sum.nodes, s.sum.late, s.sum.faults, s.sum.ops, s.sum.entries,
 		s.sum.states, s.sum.virtual.Round(time.Minute), s.slow)
 }

@@ -1,6 +1,7 @@
 package replicasim
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -44,6 +45,7 @@ type world struct {
 	retention replica.Retention
 	forgetful bool   // keeps nothing that grows with the time it runs
 	forked    string // whose disk is copied; "" for nobody's
+	enemy     bool   // is among the peers
 
 	joined     atomic.Uint64 // states, by incarnations that ended
 	reconciled bool          // after the resyncs that a fork asks for
@@ -66,6 +68,7 @@ type report struct {
 	nodes, faults, ops, entries int
 	states                      int // joined
 	cutting, forking, late      int // worlds with it; nodes that came late
+	enemies                     int // worlds with one
 	converged, virtual          time.Duration
 }
 
@@ -94,6 +97,7 @@ func newWorld(seed uint64) *world {
 	w.drawRetention()
 	w.drawLate()
 	w.drawFork()
+	w.drawEnemy()
 	names = nil
 	for _, x := range w.nodes {
 		names = append(names, x.name)
@@ -136,6 +140,9 @@ func (w *world) unsure(k int, name object, elem crdt.Dot) {
 func (w *world) story() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d nodes, datasets %q, active for %v, retention %+v\n", len(w.nodes), w.datasets, w.active, w.retention)
+	if w.enemy {
+		fmt.Fprintln(&b, "an enemy is among the peers")
+	}
 	for _, x := range w.nodes {
 		if x.late > 0 {
 			fmt.Fprintf(&b, "%s is new after %v\n", x.name, x.late)
@@ -181,6 +188,13 @@ func (w *world) live() {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	end := w.began.Add(w.active)
+	if w.enemy {
+		wg.Go(func() {
+			ctx, cancel := context.WithDeadline(context.Background(), end)
+			defer cancel()
+			w.besiege(ctx)
+		})
+	}
 	for k, x := range w.nodes {
 		wg.Go(func() {
 			if x.late > 0 && x.copyOf == nil {
