@@ -14,6 +14,7 @@
 //	                        epochs closed, tombstones dropped, whole states joined
 //	                     ─► a sixth: a disk is copied: a backup restored, or two live
 //	                        nodes of one identity
+//	                     ─► a fourth: an enemy is a peer of all (enemy_test.go)
 //	workers (seed) ─► Update, Keys.Set, DeleteElement, Sync ─► journal ─┐
 //	                                                                    ▼
 //	    faults end ─► converge in bounded virtual time ─► laws, oracle ─► idle ─► restart ─► laws again

@@ -23,7 +23,7 @@ import (
 // word counts (doc.go). The laws hold for all but the enemy's own authors and keys.
 
 const (
-	enemyShare   = 5 // of so many worlds, one has an enemy
+	enemyShare   = 4 // of so many worlds, one has an enemy
 	enemyAuthors = 4 // the last of which signs two logs
 	enemyEntries = 12
 	enemyPace    = 150 * time.Millisecond
@@ -36,7 +36,7 @@ func enemyName(n int) string { return fmt.Sprint(evilName, " ", n) }
 
 // drawEnemy decides whether this world has one.
 func (w *world) drawEnemy() {
-	if rng := w.rng("enemy"); rng.IntN(enemyShare) == 0 {
+	if rng := w.rng("a hostile peer"); rng.IntN(enemyShare) == 0 {
 		w.enemy, w.report.enemies = true, 1
 	}
 }
@@ -60,6 +60,13 @@ func (w *world) besiege(ctx context.Context) {
 	for _, x := range w.nodes {
 		wg.Go(func() { e.gossip(x, w.rng("enemy gossip "+x.name)) })
 		wg.Go(func() { e.talk(x, w.rng("enemy talk "+x.name)) })
+	}
+}
+
+// checkHeard holds the enemy to having been one.
+func (w *world) checkHeard() {
+	if w.enemy && (w.taken.Load() == 0 || w.refused.Load() == 0) {
+		w.failf("of the enemy's gossip %d messages were taken and %d refused, want some of both", w.taken.Load(), w.refused.Load())
 	}
 }
 

@@ -215,7 +215,13 @@ func (x *incarnation) listen() {
 				continue
 			}
 			verdict, token := x.replica.Validate(g.from, g.dataset, g.message)
+			if g.from == evilName && verdict == replica.Accept {
+				x.node.w.taken.Add(1)
+			}
 			if verdict != replica.Accept {
+				if g.from == evilName {
+					x.node.w.refused.Add(1)
+				}
 				if g.from == evilName || x.node.w.enemy && verdict == replica.Ignore { // a fork of its, that not all know of
 					continue
 				}

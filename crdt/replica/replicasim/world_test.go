@@ -47,6 +47,8 @@ type world struct {
 	forked    string // whose disk is copied; "" for nobody's
 	enemy     bool   // is among the peers
 
+	taken, refused atomic.Uint64 // of the enemy's gossip
+
 	joined     atomic.Uint64 // states, by incarnations that ended
 	reconciled bool          // after the resyncs that a fork asks for
 
@@ -166,6 +168,7 @@ func (w *world) run() {
 		}
 	}
 	w.live()
+	w.checkHeard()
 	w.heal()
 	if w.converge("the faults' end") && w.reconcile() {
 		w.checkAll()
