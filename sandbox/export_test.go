@@ -49,3 +49,6 @@ var (
 	CheckPreamble  = checkPreamble
 	MaxGuestStderr = maxGuestStderr
 )
+
+// CompileWorkers is how many goroutines compile.
+var CompileWorkers = compileWorkers

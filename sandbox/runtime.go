@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -26,11 +27,11 @@ type Config struct {
 
 // Runtime compiles and holds modules. It is safe for concurrent use.
 type Runtime struct {
-	wazero wazero.Runtime
-	cache  wazero.CompilationCache // nil when nothing is kept on disk
-	offers map[string]map[string]api.FunctionDefinition
-	memory uint64
-	turns  *turns
+	wazero   wazero.Runtime
+	compiler compiler
+	offers   map[string]map[string]api.FunctionDefinition
+	memory   uint64
+	turns    *turns
 }
 
 // New makes a Runtime. Code is compiled to the machine's on amd64 and arm64 and interpreted elsewhere.
@@ -42,18 +43,19 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if r.memory == 0 {
 		r.memory = defaultMemory
 	}
+	cache := wazero.NewCompilationCache() // its code outlives the runtime, as a compiler that was left behind may
 	if cfg.CacheDir != "" {
-		if err := os.MkdirAll(cfg.CacheDir, 0o700); err != nil {
+		var err error
+		if err = os.MkdirAll(cfg.CacheDir, 0o700); err != nil {
 			return nil, fmt.Errorf("sandbox: make code cache: %w", err)
 		}
-		cache, err := wazero.NewCompilationCacheWithDir(cfg.CacheDir)
-		if err != nil {
+		if cache, err = wazero.NewCompilationCacheWithDir(cfg.CacheDir); err != nil {
 			return nil, fmt.Errorf("sandbox: open code cache %s: %w", cfg.CacheDir, err)
 		}
-		r.cache = cache
-		rc = rc.WithCompilationCache(cache)
 	}
-	r.wazero = wazero.NewRuntimeWithConfig(ctx, rc)
+	r.compiler.turn = make(chan struct{}, 1)
+	r.compiler.release = func() error { return cache.Close(context.WithoutCancel(ctx)) }
+	r.wazero = wazero.NewRuntimeWithConfig(ctx, rc.WithCompilationCache(cache))
 	if err := r.provide(ctx); err != nil {
 		r.Close(ctx)
 		return nil, err
@@ -86,15 +88,10 @@ func (r *Runtime) provide(ctx context.Context) error {
 	return nil
 }
 
-// Close ends every guest that runs and frees all modules.
+// Close ends every guest that runs and frees all modules. It does not wait for a compilation whose context has ended.
 func (r *Runtime) Close(ctx context.Context) error {
 	err := r.wazero.Close(ctx)
-	if r.cache != nil {
-		if cerr := r.cache.Close(ctx); err == nil {
-			err = cerr
-		}
-	}
-	if err != nil {
+	if err = errors.Join(err, r.compiler.close()); err != nil {
 		return fmt.Errorf("sandbox: close: %w", err)
 	}
 	return nil
@@ -111,10 +108,16 @@ type Module struct {
 	minimum uint64 // bytes of memory it starts with
 }
 
-// Compile checks all that can be known of a module without running it, and compiles it. name is what the guest's
-// module_id answers and what errors call it: the path as the user typed it. When ctx ends it returns after the function
-// that is being compiled, which takes about a minute at worst.
+// Compile checks all that can be known of a module without running it, and compiles it, one at a time. name is what
+// the guest's module_id answers and what errors call it: the path as the user typed it. When ctx ends it returns at
+// once with its cause, and what it was compiling is dropped when that is done, some seconds later at worst.
 func (r *Runtime) Compile(ctx context.Context, name string, wasm []byte) (*Module, error) {
+	return r.CompileBegun(ctx, name, wasm, nil)
+}
+
+// CompileBegun is Compile that calls begun when it is the module's turn; an error of it ends the compilation. It is
+// not called for what is refused at sight.
+func (r *Runtime) CompileBegun(ctx context.Context, name string, wasm []byte, begun func() error) (*Module, error) {
 	fail := func(err error) (*Module, error) { return nil, fmt.Errorf("sandbox: compile %s: %w", name, err) }
 	if err := checkPreamble(wasm); err != nil {
 		return fail(err)
@@ -130,18 +133,8 @@ func (r *Runtime) Compile(ctx context.Context, name string, wasm []byte) (*Modul
 	if out.tableElements > meter.MaxTableElements {
 		return fail(fmt.Errorf("its tables have %d elements, over the limit of %d", out.tableElements, meter.MaxTableElements))
 	}
-	// The code cache goes by a hash of what is compiled, and so by the version of the metering too.
-	metered, err := meter.Instrument(wasm)
+	code, err := r.compile(ctx, wasm, begun)
 	if err != nil {
-		return fail(err)
-	}
-	// Two workers at least, or the compiler does not look at ctx, which it does between functions.
-	ctx = experimental.WithCompilationWorkers(ctx, max(2, runtime.GOMAXPROCS(0)))
-	code, err := r.wazero.CompileModule(ctx, metered)
-	if err != nil {
-		if r.cache != nil && strings.Contains(err.Error(), "compilationcache") {
-			err = fmt.Errorf("%w (the code cache is damaged: remove it and try again)", err)
-		}
 		return fail(err)
 	}
 	m := &Module{runtime: r, name: name, code: code, minimum: out.memoryPages * wasmPageSize}

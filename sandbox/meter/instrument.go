@@ -72,7 +72,6 @@ type module struct {
 	imported uint32   // functions
 	memories uint32
 	mutable  uint32 // globals
-	size     int    // of the original
 	work     uint64 // to compile all functions so far
 	left     uint32 // index of the global
 }
@@ -84,7 +83,7 @@ type module struct {
 // sections about places in the code (.debug_*, reloc.*, metadata.code.*, source maps) would no longer be true and
 // are dropped.
 func Instrument(wasm []byte) ([]byte, error) {
-	m := &module{size: len(wasm)}
+	m := new(module)
 	if err := m.split(wasm); err != nil {
 		return nil, fmt.Errorf("meter: read module: %w", err)
 	}

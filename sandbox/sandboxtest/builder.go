@@ -12,13 +12,13 @@ const (
 
 // Module builds a core module, section by section as in the binary format:
 //
-//	\0asm 1 │ type │ import │ function │ table │ memory │ global │ export │ start │ code
+//	\0asm 1 │ type │ import │ function │ table │ memory │ global │ export │ start │ element │ code
 //
 // Functions are numbered imports first, as in the format, so import before you define.
 type Module struct {
-	types, imports, funcs, tables, memories, globals, exports, codes [][]byte
-	start                                                            []byte
-	imported                                                         uint32
+	types, imports, funcs, tables, memories, globals, exports, elements, codes [][]byte
+	start                                                                      []byte
+	imported                                                                   uint32
 }
 
 // Preamble is what a core module starts with.
@@ -71,6 +71,11 @@ func (m *Module) Global(value int32) {
 	m.globals = append(m.globals, slices.Concat([]byte{byte(I32), 1}, Const32(value), []byte{opEnd}))
 }
 
+// Declare declares a function for ref.func.
+func (m *Module) Declare(index uint32) {
+	m.elements = append(m.elements, slices.Concat([]byte{3, 0, 1}, uleb(index)))
+}
+
 // Export exports a function.
 func (m *Module) Export(name string, index uint32) {
 	m.exports = append(m.exports, slices.Concat(vec(name), []byte{0}, uleb(index)))
@@ -98,6 +103,7 @@ func (m *Module) Bytes() []byte {
 	if m.start != nil {
 		out = slices.Concat(out, []byte{8}, uleb(uint32(len(m.start))), m.start)
 	}
+	section(9, m.elements)
 	section(10, m.codes)
 	return out
 }
