@@ -21,6 +21,7 @@ import (
 //	NAME/id           random, made when the module was added first
 //	NAME/stopped      there if it is not to run
 //	NAME/log, log.1   what it said; the older half in log.1
+//	NAME/compiling.*, NAME/unfit.*   see notes.go
 //
 // Its methods may be called by the node that has the data directory, or when none has.
 type Shelf struct{ Dir string }
@@ -97,7 +98,7 @@ func (s Shelf) Want(name string, running bool) error {
 		if err = os.Remove(s.path(name, stoppedFile)); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
-		err = errors.Join(err, syncDir(filepath.Join(s.Dir, name)))
+		err = errors.Join(err, s.Retry(name), syncDir(filepath.Join(s.Dir, name)))
 	} else {
 		err = replaceFile(s.path(name, stoppedFile), nil)
 	}

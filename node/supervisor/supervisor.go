@@ -86,6 +86,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.units = make(map[string]*unit)
 	s.mu.Unlock()
 	for _, u := range units {
+		u.end() // all at once: each has its time for shutdown
+	}
+	for _, u := range units {
 		u.halt()
 	}
 	return err
@@ -202,6 +205,9 @@ func (s *Supervisor) Restart(name string) error {
 		return fmt.Errorf("module %s does not run: start it with numax-node module start %s", name, name)
 	}
 	u.halt()
+	if err := s.cfg.Shelf.Retry(name); err != nil {
+		return err
+	}
 	return s.begin(name)
 }
 
@@ -252,6 +258,9 @@ func (s *Supervisor) Add(ctx context.Context, p *module.Package, source string) 
 		return api.Module{}, err
 	}
 	defer done()
+	if err := s.cfg.Shelf.Retry(name); err != nil {
+		return api.Module{}, err
+	}
 	u := s.unit(name)
 	if u == nil {
 		if err := s.cfg.Shelf.Put(p, source); err != nil {

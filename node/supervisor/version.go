@@ -31,16 +31,39 @@ type unfit struct{ error }
 
 func (u unfit) Unwrap() error { return u.error }
 
-// compileTime is what there is to compile a module in: Go's own compiler, of 49 MB, takes two cores 15 s.
+// compileTime is what there is to compile a module in, from its turn on: Go's own compiler, of 49 MB, takes one core
+// 30 s.
 const compileTime = 10 * time.Minute
 
-// compile compiles a package, until ctx or the unit ends.
+var errSlow = fmt.Errorf("it takes over %v to compile here", compileTime)
+
+// compile compiles a package, until ctx or the unit ends. It notes on the shelf what comes of it.
 func (u *unit) compile(ctx context.Context, p *module.Package) (*sandbox.Module, error) {
-	compiling, cancel := context.WithTimeoutCause(ctx, compileTime, fmt.Errorf("it takes over %v to compile here", compileTime))
-	defer cancel()
-	defer context.AfterFunc(u.calling, cancel)()
-	code, err := u.s.cfg.Runtime.Compile(compiling, u.name, p.Wasm)
-	if err != nil && ctx.Err() == nil && u.calling.Err() == nil {
+	notes := u.s.cfg.Shelf.notes(u.name, p)
+	if err := notes.refused(); err != nil {
+		return nil, unfit{err}
+	}
+	compiling, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(u.feeding, func() { cancel(context.Canceled) })()
+	begun := false
+	code, err := u.s.cfg.Runtime.CompileBegun(compiling, u.name, p.Wasm, func() error {
+		slow := time.AfterFunc(compileTime, func() { cancel(errSlow) })
+		context.AfterFunc(compiling, func() { slow.Stop() })
+		begun = true
+		return notes.begin()
+	})
+	ended := err != nil && !errors.Is(err, errSlow) && (ctx.Err() != nil || u.feeding.Err() != nil)
+	if begun {
+		var never error
+		if !ended && (errors.Is(err, errSlow) || errors.As(err, new(*sandbox.UnfitError))) {
+			never = err
+		}
+		if e := notes.end(never); e != nil {
+			u.log.Warn("what was noted of a compilation may be wrong", "err", e)
+		}
+	}
+	if err != nil && !ended {
 		return nil, unfit{err}
 	}
 	return code, err
@@ -48,7 +71,7 @@ func (u *unit) compile(ctx context.Context, p *module.Package) (*sandbox.Module,
 
 // launch compiles a package and starts it.
 func (u *unit) launch(p *module.Package) (*version, error) {
-	code, err := u.compile(u.calling, p)
+	code, err := u.compile(u.feeding, p)
 	if err != nil {
 		return nil, err
 	}
@@ -162,8 +185,8 @@ func (v *version) end() {
 		return
 	}
 	if v.instance != nil {
-		// Its shutdown is bounded by the module's deadline, and by ours.
-		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		// Its shutdown is bounded by the module's deadline, and by ours; when the unit ends, by what its last call left.
+		ctx, cancel := context.WithTimeout(v.unit.calling, shutdownTime)
 		if err := v.instance.Close(ctx); err != nil {
 			v.unit.say(err.Error())
 		}
