@@ -162,7 +162,7 @@ func TestSendSurvives(t *testing.T) {
 	const rounds, each = 4, 50
 	for r := range rounds {
 		for i := range each {
-			if err := a.Bus().Send(t.Context(), "m", to, "s", fmt.Appendf(nil, "%d/%d", r, i)); err != nil {
+			if err := a.Bus().Send(t.Context(), "", to, "s", fmt.Appendf(nil, "%d/%d", r, i)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -274,7 +274,7 @@ func TestMessageFlood(t *testing.T) {
 	}
 	until(t, "the flood is on", func() bool { return ear.heard("bad") > 100 })
 	for i := range 20 {
-		if err := a.Bus().Send(t.Context(), "m", b.ID(), "s", fmt.Append(nil, "sent ", i)); err != nil {
+		if err := a.Bus().Send(t.Context(), "", b.ID(), "s", fmt.Append(nil, "sent ", i)); err != nil {
 			t.Fatal(err)
 		}
 		text := fmt.Sprint("said ", i)
@@ -319,11 +319,11 @@ func TestMessagesClosed(t *testing.T) {
 	if err := reader.Bus().Publish(t.Context(), "s", []byte("reader")); !errors.Is(err, sandbox.ErrDenied) {
 		t.Errorf("a reader publishes: got %v, want %v", err, sandbox.ErrDenied)
 	}
-	if err := reader.Bus().Send(t.Context(), "m", founder.ID(), "s", nil); !errors.Is(err, sandbox.ErrDenied) {
+	if err := reader.Bus().Send(t.Context(), "", founder.ID(), "s", nil); !errors.Is(err, sandbox.ErrDenied) {
 		t.Errorf("a reader sends: got %v, want %v", err, sandbox.ErrDenied)
 	}
 
-	if err := writer.Bus().Send(t.Context(), "m", founder.ID(), "s", []byte("before")); err != nil {
+	if err := writer.Bus().Send(t.Context(), "", founder.ID(), "s", []byte("before")); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "what a member sent arrives", func() bool { return atFounder.heard("before") > 0 })
@@ -333,7 +333,7 @@ func TestMessagesClosed(t *testing.T) {
 	until(t, "both know that it is out", func() bool { return !knows(founder, writer) && !knows(reader, writer) })
 	for range 20 { // whether it knows or not
 		_ = writer.Bus().Publish(t.Context(), "s", []byte("after"))
-		_ = writer.Bus().Send(t.Context(), "m", founder.ID(), "s", []byte("after"))
+		_ = writer.Bus().Send(t.Context(), "", founder.ID(), "s", []byte("after"))
 	}
 	again := listen(t, reader, "s2")
 	tuned(t, founder, "s2", again)

@@ -34,7 +34,7 @@ func (n *Node) openModules() error {
 		Shelf: n.cfg.Shelf(), World: n.world(), Runtime: n.sandbox, Log: n.log, Signers: n.cfg.Signers,
 		Count: n.metrics.counter, Value: n.Get, Bus: n.bus, Blobs: n.blobs,
 	})
-	return nil
+	return n.keeping().forgetRemoved(n.log)
 }
 
 // world is what guests see of the node.
@@ -140,11 +140,6 @@ func (n *Node) ReloadModule(ctx context.Context, name string) (api.Module, error
 		return api.Module{}, err
 	}
 	return n.modules.Add(ctx, p, source)
-}
-
-// RemoveModule implements api.Modules.
-func (n *Node) RemoveModule(ctx context.Context, name string) error {
-	return n.modules.Change(ctx, name, n.cfg.Shelf().Remove)
 }
 
 // StartModule implements api.Modules.

@@ -322,6 +322,10 @@ func (n *Node) Status() api.Status {
 		Forks: n.state.replica.Stats().Forks.Load(), Rejected: n.state.replica.Stats().Rejected.Load(),
 	}
 	s.Modules, _ = n.Modules() // what cannot be read is in the log
+	var err error
+	if s.Leftovers, err = n.keeping().leftovers(); err != nil {
+		n.log.Error("cannot say what is left of removed modules", "err", err)
+	}
 	if n.host != nil {
 		for _, p := range n.host.Connected() {
 			if p.Member {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/numax-mesh/numax/node"
 	"github.com/numax-mesh/numax/node/api"
 	"github.com/numax-mesh/numax/node/module"
 	"github.com/numax-mesh/numax/node/supervisor"
@@ -29,7 +30,7 @@ type moduleAccess interface {
 	Modules(ctx context.Context) ([]api.Module, error)
 	AddModule(ctx context.Context, bundle io.Reader, source string) (api.Module, error)
 	ReloadModule(ctx context.Context, name string) (api.Module, error)
-	RemoveModule(ctx context.Context, name string) error
+	RemoveModule(ctx context.Context, name string, purge bool) (api.Leftover, error)
 	StartModule(ctx context.Context, name string) error
 	StopModule(ctx context.Context, name string) error
 	RestartModule(ctx context.Context, name string) error
@@ -48,13 +49,16 @@ func openModules(cmd *cobra.Command) (moduleAccess, supervisor.Shelf, error) {
 	shelf := cfg.Shelf()
 	c, err := api.Dial(cfg.Data)
 	if errors.Is(err, api.ErrNotRunning) {
-		return offlineModules{shelf}, shelf, nil
+		return offlineModules{shelf, cfg}, shelf, nil
 	}
 	return c, shelf, err
 }
 
 // offlineModules changes what a node will find when it starts.
-type offlineModules struct{ shelf supervisor.Shelf }
+type offlineModules struct {
+	shelf supervisor.Shelf
+	cfg   node.Config
+}
 
 func (o offlineModules) Modules(context.Context) ([]api.Module, error) {
 	if data := filepath.Dir(o.shelf.Dir); absent(data) {
@@ -104,10 +108,6 @@ func (o offlineModules) ReloadModule(ctx context.Context, name string) (api.Modu
 		return api.Module{}, err
 	}
 	return o.AddModule(ctx, b, source)
-}
-
-func (o offlineModules) RemoveModule(_ context.Context, name string) error {
-	return o.shelf.Remove(name)
 }
 
 func (o offlineModules) StartModule(_ context.Context, name string) error {
@@ -260,10 +260,6 @@ func moduleLs() *cobra.Command {
 			return w.Flush()
 		},
 	})
-}
-
-func moduleRm() *cobra.Command {
-	return moduleAct("rm", "End a module for good; what it wrote stays", moduleAccess.RemoveModule)
 }
 
 func moduleAct(verb, short string, do func(moduleAccess, context.Context, string) error) *cobra.Command {

@@ -155,6 +155,7 @@ func guests() map[string][]byte {
 		"type.wasm":      imports("commit"), // with a parameter that commit does not have
 		"abort.wasm":     aborts("no more"),
 		"nomemory.wasm":  noMemory(),
+		"keeps.wasm":     keeps("visits"),
 	}
 }
 
@@ -169,6 +170,18 @@ func increments(key string, code ...byte) []byte {
 	body = append(body, wasm.CallFunc(inc)...)
 	body = append(body, wasm.TrapUnless32(0)...)
 	m.Export("run", m.Func(nil, nil, append(body, code...)...))
+	return m.Bytes()
+}
+
+// keeps sets a private key and adds 1 to a gcounter, both of that name.
+func keeps(key string) []byte {
+	m := new(wasm.Module)
+	set := m.Import("nx", "db_set", []wasm.Type{wasm.I32, wasm.I32, wasm.I32, wasm.I32}, []wasm.Type{wasm.I32})
+	inc := m.Import("nx", "crdt_gcounter_inc", []wasm.Type{wasm.I32, wasm.I32, wasm.I64}, []wasm.Type{wasm.I32})
+	m.Memory(1, "memory")
+	at := slices.Concat(wasm.Const32(0), wasm.Const32(int32(len(key))))
+	m.Export("run", m.Func(nil, nil, slices.Concat(wasm.Poke(0, []byte(key)), at, at, wasm.CallFunc(set), wasm.TrapUnless32(0),
+		at, wasm.Const64(1), wasm.CallFunc(inc), wasm.TrapUnless32(0))...))
 	return m.Bytes()
 }
 

@@ -60,6 +60,9 @@ func printStatus(s api.Status) error {
 		}
 		_ = say(w, "module\t%s %s: %s; %s\n", m.Name, m.Version, m.State, may)
 	}
+	for _, l := range s.Leftovers {
+		_ = say(w, "left over\t%s of module %s, which was removed: numax-node module rm %s --purge deletes it\n", leftText(l), l.Module, l.Module)
+	}
 	if s.Rejected > 0 {
 		_ = say(w, "rejected\t%d malformed or forged entries\n", s.Rejected)
 	}

@@ -1,10 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -14,7 +17,9 @@ type Modules interface {
 	// AddModule keeps a bundle and runs it, in place of an earlier version of its name, which goes on if the new one does
 	// not start. source is where it came from, for ReloadModule.
 	AddModule(ctx context.Context, bundle io.Reader, source string) (Module, error)
-	RemoveModule(ctx context.Context, name string) error
+	// RemoveModule ends a module for good and drops what it sent. Its keys and blobs stay, unless they are purged, which
+	// works also when the module was removed before. It answers what is left.
+	RemoveModule(ctx context.Context, name string, purge bool) (Leftover, error)
 	// StartModule and RestartModule return when the module has begun, or with why it has not.
 	StartModule(ctx context.Context, name string) error
 	RestartModule(ctx context.Context, name string) error
@@ -49,11 +54,24 @@ type Module struct {
 	Limits    string            `json:"limits"`
 }
 
+// Leftover is what is kept of a module that is not on the node any more. A module that is added under its name has it.
+type Leftover struct {
+	Module    string `json:"module"`
+	Keys      int    `json:"keys"` // private ones, counted up to 10,000
+	Blobs     int    `json:"blobs"`
+	BlobBytes int64  `json:"blob_bytes"`
+	Messages  int    `json:"messages"` // that wait to be sent
+}
+
+// Empty reports whether nothing is left.
+func (l Leftover) Empty() bool { return l == Leftover{Module: l.Module} }
+
 // moduleRoutes serves
 //
 //	GET  /v1/modules                      → [Module]
 //	POST /v1/modules?source=              a bundle → Module
-//	POST /v1/modules/VERB?name=           VERB is remove, start, stop, restart
+//	POST /v1/modules/VERB?name=           VERB is start, stop, restart
+//	POST /v1/modules/remove?name=&purge=  purge is true or false → Leftover
 //	POST /v1/modules/reload?name=         → Module
 //	     /m/NAME/…                        what the module serves
 func moduleRoutes(mux *http.ServeMux, n Modules) {
@@ -70,8 +88,17 @@ func moduleRoutes(mux *http.ServeMux, n Modules) {
 		m, err := n.ReloadModule(r.Context(), r.URL.Query().Get("name"))
 		reply(w, m, err)
 	})
+	mux.HandleFunc("POST /v1/modules/remove", func(w http.ResponseWriter, r *http.Request) {
+		purge, err := strconv.ParseBool(cmp.Or(r.URL.Query().Get("purge"), "false"))
+		if err != nil {
+			reply(w, nil, fmt.Errorf("%w: purge: want true or false", ErrUsage))
+			return
+		}
+		left, err := n.RemoveModule(r.Context(), r.URL.Query().Get("name"), purge)
+		reply(w, left, err)
+	})
 	for verb, do := range map[string]func(context.Context, string) error{
-		"remove": n.RemoveModule, "start": n.StartModule, "stop": n.StopModule, "restart": n.RestartModule,
+		"start": n.StartModule, "stop": n.StopModule, "restart": n.RestartModule,
 	} {
 		mux.HandleFunc("POST /v1/modules/"+verb, func(w http.ResponseWriter, r *http.Request) {
 			reply(w, struct{}{}, do(r.Context(), r.URL.Query().Get("name")))
@@ -105,9 +132,9 @@ func (c *Client) ReloadModule(ctx context.Context, name string) (Module, error) 
 	return fetch[Module](ctx, c, "POST", "/v1/modules/reload", url.Values{"name": {name}}, nil)
 }
 
-// RemoveModule ends a module for good.
-func (c *Client) RemoveModule(ctx context.Context, name string) error {
-	return c.act(ctx, "/v1/modules/remove", "name", name)
+// RemoveModule ends a module for good, and answers what is left of it.
+func (c *Client) RemoveModule(ctx context.Context, name string, purge bool) (Leftover, error) {
+	return fetch[Leftover](ctx, c, "POST", "/v1/modules/remove", url.Values{"name": {name}, "purge": {strconv.FormatBool(purge)}}, nil)
 }
 
 // StartModule runs a module that was stopped.

@@ -33,7 +33,9 @@ func (m *memoryNode) ReloadModule(_ context.Context, name string) (api.Module, e
 
 func (m *memoryNode) Web() http.Handler { return http.NotFoundHandler() }
 
-func (m *memoryNode) RemoveModule(_ context.Context, name string) error { return m.act("remove", name) }
+func (m *memoryNode) RemoveModule(_ context.Context, name string, purge bool) (api.Leftover, error) {
+	return api.Leftover{Module: name, Keys: 1}, m.act(fmt.Sprint("remove ", purge), name)
+}
 
 func (m *memoryNode) StartModule(_ context.Context, name string) error { return m.act("start", name) }
 
@@ -64,7 +66,7 @@ func TestModules(t *testing.T) {
 	if m, err := c.ReloadModule(ctx, "m"); err != nil || m.Name != "m" {
 		t.Errorf("reload: %+v, %v", m, err)
 	}
-	for _, do := range []func(context.Context, string) error{c.StartModule, c.StopModule, c.RestartModule, c.RemoveModule} {
+	for _, do := range []func(context.Context, string) error{c.StartModule, c.StopModule, c.RestartModule} {
 		if err := do(ctx, "m"); err != nil {
 			t.Error(err)
 		}
@@ -72,7 +74,15 @@ func TestModules(t *testing.T) {
 			t.Errorf("of another: %v", err)
 		}
 	}
-	if got := strings.Join(n.acts, " "); got != "reload start stop restart remove" {
+	for _, purge := range []bool{false, true} {
+		if left, err := c.RemoveModule(ctx, "m", purge); err != nil || left != (api.Leftover{Module: "m", Keys: 1}) {
+			t.Errorf("remove: %+v, %v", left, err)
+		}
+		if _, err := c.RemoveModule(ctx, "other", purge); !errors.Is(err, api.ErrNotFound) {
+			t.Errorf("of another: %v", err)
+		}
+	}
+	if got := strings.Join(n.acts, " "); got != "reload start stop restart remove false remove true" {
 		t.Errorf("did %s", got)
 	}
 }

@@ -127,10 +127,12 @@ type Status struct {
 	Peers    int       `json:"peers"`
 	Datasets []Dataset `json:"datasets"`
 	Modules  []Module  `json:"modules,omitempty"`
-	Store    int64     `json:"store_bytes"`
-	Failure  string    `json:"failure,omitempty"` // why writes do not reach the disk
-	Forks    uint64    `json:"forks"`
-	Rejected uint64    `json:"rejected"`
+	// Leftovers are what is kept of modules that were removed.
+	Leftovers []Leftover `json:"leftovers,omitempty"`
+	Store     int64      `json:"store_bytes"`
+	Failure   string     `json:"failure,omitempty"` // why writes do not reach the disk
+	Forks     uint64     `json:"forks"`
+	Rejected  uint64     `json:"rejected"`
 }
 
 // Dataset is what a node holds of one dataset.
