@@ -86,9 +86,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	s.units = make(map[string]*unit)
 	s.mu.Unlock()
 	for _, u := range units {
-		u.end() // all at once: each has its time for shutdown
-	}
-	for _, u := range units {
 		u.halt()
 	}
 	return err
