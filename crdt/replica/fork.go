@@ -22,7 +22,7 @@ import (
 // leaves it out of digests and exchanges, and hands the proof to those who still
 // count it. Who does not have the log needs no proof, unless entries of others wait
 // for what the author wrote, which nobody hands on any more: then it asks (askProofs).
-// So all who have the same logs come to have the same proofs on disk. What of
+// So all who have the same logs come to have the same proofs. What of
 // the two logs a replica had applied by then stays in its state; Resync makes two
 // states equal again.
 type proof struct {
@@ -98,9 +98,7 @@ func (d *Dataset) freeze(p *proof) bool {
 		return false
 	}
 	d.forked[h] = true
-	if _, known := d.logs[p.author]; known || p.author == d.self { // else it can be asked for again
-		d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
-	}
+	d.extra = append(d.extra, row{datastore.FactKey(d.id, factForked, h[:]), p.raw})
 	d.parked.dropAhead(p.author)
 	d.parked.advanced(p.author, math.MaxUint64)
 	d.digestValid = false
