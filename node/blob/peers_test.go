@@ -164,6 +164,29 @@ func TestAskedBeside(t *testing.T) {
 	})
 }
 
+// However peers that are slow are asked first, one second each is what they take: when all places are theirs, one of
+// them gives way.
+func TestSlowestGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer time.Sleep(2 * time.Minute) // whoever still serves gives up
+		h := Hash(blake3.Sum256(large))
+		a := newExchange(t, nil, io.Discard)
+		put(t, a.o.Store, "m", large)
+		for range 10 {
+			net := new(ring)
+			for i := range 2 * maxBeside {
+				net.add(fmt.Sprint("drips ", i), paced(append(head(MaxSize), make([]byte, 4<<20)...), 20<<10, 500*time.Millisecond))
+			}
+			net.add("good", a.Serve)
+			began := time.Now()
+			err := newExchange(t, net, io.Discard).Session("m", nil).Fetch(t.Context(), h)
+			if took := time.Since(began); err != nil || took > (2*maxBeside+1)*besideAfter {
+				t.Errorf("asked %q: %v after %v", net.asked, err, took)
+			}
+		}
+	})
+}
+
 // A peer that is slower than minSpeed is given up soon; one that pauses, and is faster on average, is not.
 func TestMinSpeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,7 @@ const (
 //	besideAfter ─► peer 2 ──── other bytes ──× blamed
 //	                             at once ─► peer 3 ──── the blob ──► kept; the others are closed
 //
-// No other peer is asked while one sends so fast that it is done in half of the time that is left. So a peer that
+// When maxBeside are asked, and others are left, the slowest gives way. No other peer is asked while one sends so fast that it is done in half of the time that is left. So a peer that
 // breaks off late costs half of the time, and the next one is asked in the other half.
 type race struct {
 	x    *Exchange
@@ -47,6 +47,8 @@ type attempt struct {
 	peer      string
 	asked     time.Time
 	size, got atomic.Int64
+	stop      context.CancelFunc
+	dropped   bool  // for another one
 	err       error // once it is over
 }
 
@@ -58,7 +60,7 @@ func (r *race) run(ctx context.Context) error {
 	over := make(chan *attempt, maxBeside)
 	defer func() {
 		for a := range running {
-			if a.slow(time.Now()) {
+			if !a.dropped && a.slow(time.Now()) {
 				r.x.blame(a.peer, r.h, errSlow)
 			}
 		}
@@ -80,10 +82,13 @@ func (r *race) run(ctx context.Context) error {
 				break
 			}
 			a := &attempt{peer: peer, asked: now}
+			one, drop := context.WithCancel(asking)
+			a.stop = drop
 			running[a] = true
 			next = now.Add(beside(ctx, now))
 			all.Go(func() {
-				a.err = r.x.fetchFrom(asking, a, r)
+				defer drop()
+				a.err = r.x.fetchFrom(one, a, r)
 				r.x.hangUp(a.peer, r.s.owner)
 				over <- a
 			})
@@ -92,6 +97,9 @@ func (r *race) run(ctx context.Context) error {
 			return err
 		}
 		if !now.Before(next) { // nobody could be asked
+			if len(running) == maxBeside && len(r.left) > 0 {
+				r.drop(running, now)
+			}
 			next = now.Add(beside(ctx, now))
 		}
 		wait := time.NewTimer(next.Sub(now))
@@ -105,6 +113,7 @@ func (r *race) run(ctx context.Context) error {
 				return nil
 			case ctx.Err() != nil: // it was closed with the call: the peer may not be to blame
 				running[a] = true
+			case a.dropped:
 			case errors.As(a.err, &local):
 				wait.Stop()
 				return local.error
@@ -152,6 +161,21 @@ func promising(ctx context.Context, running map[*attempt]bool, now time.Time) bo
 func (a *attempt) slow(now time.Time) bool {
 	passed := now.Sub(a.asked)
 	return passed >= besideAfter && float64(a.got.Load()) < passed.Seconds()*fairSpeed
+}
+
+// drop makes room for a peer that was not asked yet: of those that are slow it closes the one that sent least.
+func (r *race) drop(running map[*attempt]bool, now time.Time) {
+	var least *attempt
+	for a := range running {
+		if a.slow(now) && !a.dropped && (least == nil || a.got.Load() < least.got.Load()) {
+			least = a
+		}
+	}
+	if least != nil {
+		least.dropped = true
+		least.stop()
+		r.x.blame(least.peer, r.h, errSlow)
+	}
 }
 
 // pick takes the first peer that has a free slot off the list, with the slot; "" = none.
