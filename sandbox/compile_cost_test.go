@@ -193,7 +193,7 @@ func TestCompileIsBounded(t *testing.T) {
 			}
 			m.Close(t.Context())
 			runtime.ReadMemStats(&after)
-			used, limit := after.TotalAlloc-before.TotalAlloc, uint64(512<<20+256*len(wasm))
+			used, limit := after.TotalAlloc-before.TotalAlloc, uint64(768<<20+256*len(wasm))
 			t.Logf("%d times, %d KiB: %v, %d MiB", n, len(wasm)>>10, took, used>>20)
 			if used > limit {
 				t.Errorf("%d MiB, want at most %d", used>>20, limit>>20)
