@@ -93,6 +93,11 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	}
 	d.r.stats.StatesJoined.Add(1)
 	d.use(j, logs)
+	defer func() {
+		d.mu.Lock()
+		d.replaying = false
+		d.mu.Unlock()
+	}()
 	if err := d.loadVouched(); err != nil {
 		return err
 	}
@@ -207,6 +212,7 @@ func (d *Dataset) use(j *join, logs map[crdt.Author]logState) {
 	d.cache = newCache(d, j.space)
 	d.rank = max(d.rank, j.rank)
 	d.parked.forgetAll()
+	d.replaying = true
 	for a, l := range logs {
 		d.restore(a, l)
 		if l.applied < l.have {
@@ -227,7 +233,7 @@ const replayObjects = 1 << 14
 // replay applies what the log has beyond the state. Replica.cut is held whole.
 func (d *Dataset) replay(ctx context.Context) error {
 	for {
-		e, err := d.nextReady()
+		e, err := d.nextReady(true)
 		if err != nil || e == nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,14 +19,14 @@ import (
 // so where other peers have the same version they are asked what they show there:
 //
 //	compare   id 16 ‖ version hash 32
-//	compared  id 16 ‖ version hash 32 ‖ content hash 32     no answer: another version
+//	compared  id 16 ‖ version hash 32 ‖ content hash 32     none: at another version, or busy
 //
 // The version hash is over authors, seqs and heads; the content hash over what every
 // object shows (crdt.AppendContent), in the order of their keys. A state is taken if
 // nobody shows something else; or if an administrator made it or shows the same; or
 // if more peers show the same, with its maker, than show something else.
 const (
-	compareWait  = 3 * time.Second
+	compareWait  = time.Second
 	compareEvery = 10 * time.Second // between two content hashes that are computed for peers
 
 	domainVersion = "numax 2026-11 state version"
@@ -153,10 +154,11 @@ func (s *session) onCompare(ctx context.Context, p []byte) error {
 	if len(p) != len(stateSum{}) {
 		return fmt.Errorf("%w: compare frame of %d bytes", ErrMalformed, len(p))
 	}
+	version := stateSum(p)
 	if !s.mayRead() || !s.comparing.TryLock() {
+		s.offer(frame(frameCompared, d.id[:], version[:]))
 		return nil
 	}
-	version := stateSum(p)
 	s.in.checks.Go(func() {
 		defer s.comparing.Unlock()
 		content, known, err := d.showAt(ctx, version)
@@ -166,6 +168,8 @@ func (s *session) onCompare(ctx context.Context, p []byte) error {
 		}
 		if known {
 			s.offer(frame(frameCompared, d.id[:], version[:], content[:]))
+		} else {
+			s.offer(frame(frameCompared, d.id[:], version[:]))
 		}
 	})
 	return nil
@@ -176,14 +180,14 @@ func (s *session) onCompared(p []byte) error {
 	if err != nil || d == nil {
 		return err
 	}
-	if len(p) != 2*len(stateSum{}) {
+	if len(p) != 2*len(stateSum{}) && len(p) != len(stateSum{}) {
 		return fmt.Errorf("%w: compared frame of %d bytes", ErrMalformed, len(p))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shown != nil && s.shownOf == stateSum(p[:len(stateSum{})]) {
 		select {
-		case s.shown <- stateSum(p[len(stateSum{}):]):
+		case s.shown <- p[len(stateSum{}):]:
 		default:
 		}
 	}
@@ -202,7 +206,7 @@ func (s *session) agree(ctx context.Context, j *join) error {
 	version, content := versionHash(j.state.manifest.logs), j.content.sum()
 	type answer struct {
 		from    *session
-		content chan stateSum
+		content chan []byte // empty: it cannot tell
 	}
 	var asked []answer
 	s.r.eachSession(func(x *session) {
@@ -211,7 +215,7 @@ func (s *session) agree(ctx context.Context, j *join) error {
 		if x == s || !x.theirs[j.d.id] || !x.mayRead() || x.shown != nil {
 			return
 		}
-		x.shown, x.shownOf = make(chan stateSum, 1), version
+		x.shown, x.shownOf = make(chan []byte, 1), version
 		asked = append(asked, answer{x, x.shown})
 	})
 	defer func() {
@@ -229,7 +233,7 @@ func (s *session) agree(ctx context.Context, j *join) error {
 	same, other := 1, 0 // its maker
 	over := false
 	for _, a := range asked {
-		var x stateSum
+		var x []byte
 		select {
 		case x = <-a.content:
 		default:
@@ -246,10 +250,11 @@ func (s *session) agree(ctx context.Context, j *join) error {
 			}
 		}
 		trusted := s.r.administers != nil && s.r.administers(a.from.peer)
-		switch {
-		case x == content && trusted:
+		switch equal := bytes.Equal(x, content[:]); {
+		case len(x) == 0:
+		case equal && trusted:
 			return nil
-		case x == content:
+		case equal:
 			same++
 		case trusted:
 			return errDisagree

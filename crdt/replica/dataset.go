@@ -54,12 +54,13 @@ type Dataset struct {
 
 	clocks map[crdt.Author]time.Duration // of those far from ours: how far ahead
 
-	parked  parked
-	young   young
-	watches map[*Watch]struct{}
-	shown   shown
-	joining bool   // the state of another replica is being joined
-	rank    uint64 // of the last group of a family that is not known
+	parked    parked
+	young     young
+	watches   map[*Watch]struct{}
+	shown     shown
+	replaying bool   // the log is applied to a state that was just adopted
+	joining   bool   // the state of another replica is being joined
+	rank      uint64 // of the last group of a family that is not known
 
 	// Upkeep.
 	care      care

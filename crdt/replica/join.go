@@ -288,7 +288,9 @@ func (j *join) finish(ctx context.Context, seal []byte, agree func(context.Conte
 	}
 	j.d.r.tending.Lock()
 	defer j.d.r.tending.Unlock()
-	return j.d.r.exclusively(ctx, func(ctx context.Context) error { return j.d.adopt(ctx, j) })
+	err := j.d.r.exclusively(ctx, func(ctx context.Context) error { return j.d.adopt(ctx, j) })
+	j.d.applyReady(ctx) // what others would have applied meanwhile
+	return err
 }
 
 // close ends a join, adopted or not.

@@ -220,7 +220,7 @@ func (d *Dataset) applyMore() {
 
 // applyNext applies one entry, if one can be.
 func (d *Dataset) applyNext() (more bool) {
-	e, err := d.nextReady()
+	e, err := d.nextReady(false)
 	if err == nil && e != nil {
 		err = d.apply(e)
 		d.mu.Lock()
@@ -234,10 +234,15 @@ func (d *Dataset) applyNext() (more bool) {
 }
 
 // nextReady finds an entry to apply, and decodes it. Nobody else is given another
-// of that author before it is settled.
-func (d *Dataset) nextReady() (*Entry, error) {
+// of that author before it is settled. While a replay goes on, nobody else is given
+// any: our own log must be applied whole before the next local write.
+func (d *Dataset) nextReady(replay bool) (*Entry, error) {
 	for {
 		d.mu.Lock()
+		if d.replaying != replay {
+			d.mu.Unlock()
+			return nil, nil
+		}
 		a, e, ok := d.parked.take(d.applied, d.met)
 		from, have := d.applied[a]+1, d.logs[a].have
 		d.mu.Unlock()

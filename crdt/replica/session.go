@@ -67,7 +67,7 @@ type session struct {
 	later    map[*Dataset]struct{}   // to be asked for when there are fewer
 	mended   map[DatasetID]time.Time // when a whole state was last asked for, to mend a broken one
 	answered map[DatasetID]time.Time // when the peer last ended a want of ours, or offered a state
-	shown    chan stateSum           // where the peer's answer to our compare goes; nil: none is waited for
+	shown    chan []byte             // where the peer's answer to our compare goes; nil: none is waited for
 	shownOf  stateSum                // the version that it is about
 	channel  uint64                  // of our last want
 	trickle  trickle

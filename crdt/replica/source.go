@@ -81,6 +81,7 @@ func (d *Dataset) newState(modules bool) (_ *stateSource, err error) {
 			if err != nil {
 				return nil, err
 			}
+			k.upto = min(k.upto, logs[a].applied) // entries may have been lost since
 			return k.append(nil), nil
 		}},
 		{table: stateHeads, authors: authors, row: func(a crdt.Author) ([]byte, error) { return logs[a].signedHead(view, d.id, a) }},
