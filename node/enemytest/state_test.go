@@ -61,7 +61,10 @@ func (s *scribe) state(channel []byte, fine bool) (frames [][]byte) {
 			rows.add('a', a.Append(nil), none.Append(binary.AppendUvarint(nil, have)))
 		}
 	}
-	for _, a := range authors {
+	for i, a := range authors {
+		if !s.closed && i == 0 {
+			continue // what remains on trust in an open network is not tested: such a state is never whole
+		}
 		if lie != 4 || rng.IntN(2) == 0 {
 			rows.add('h', a.Append(nil), heads[a].header())
 		}

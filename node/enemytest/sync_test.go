@@ -148,6 +148,9 @@ func (c *conversation) answer(s *scribe, kind byte, channel uint64) error {
 	if kind == frameAsk {
 		how = 3
 	}
+	if how == 3 && c.polite && !s.closed {
+		how = 1 // its state would have it cut off
+	}
 	switch how {
 	case 0:
 		return nil
