@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// CostGrowth is how much larger the second input of CheckCost is.
+// CostGrowth is the size of the second input of CheckCost, as a multiple of the first.
 const CostGrowth = 4
 
 const (

@@ -8,7 +8,7 @@ import (
 	"github.com/numax-mesh/numax/datastore"
 )
 
-// liveHeap is what the process holds.
+// liveHeap returns the bytes of the heap that are in use.
 func liveHeap() int {
 	runtime.GC()
 	runtime.GC()

@@ -118,8 +118,8 @@ func (d *Dataset) obey(by crdt.Author, c control) {
 	}
 }
 
-// maxDead is how many seqs the acks of all authors may say in all, in memory. What
-// is beyond is not noted: nothing is dropped then that waits for it.
+// maxDead bounds the seqs that the acks of all authors name, in memory. An ack beyond
+// it is not noted, and what waits for that ack is not dropped.
 const maxDead = 1 << 18
 
 // mergeDead notes an ack, of authors that are known here: those that an honest

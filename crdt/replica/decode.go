@@ -10,7 +10,7 @@ import "sync/atomic"
 //	parked        not decoded
 const maxHeld = 16 << 20
 
-// held is what decoded bodies take, of a whole replica.
+// held counts the bytes of a replica's decoded bodies.
 type held struct{ bytes atomic.Int64 }
 
 // decodedSize is about what a decoded body takes in memory.

@@ -250,7 +250,7 @@ func (s *session) onHeads(ctx context.Context, p []byte) error {
 	return nil
 }
 
-// maxMissed is how many authors one askProofs names.
+// maxMissed bounds the authors that one askProofs names.
 const maxMissed = 1024
 
 // askProofs names the authors without a log here that entries wait for. If they
