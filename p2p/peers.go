@@ -115,6 +115,7 @@ func (h *Host) Disconnect(peerID string) error {
 	if err != nil {
 		return err
 	}
+	h.known.met(id) // or it is noted afterwards, without its rest
 	h.known.later(id)
 	return h.host.Network().ClosePeer(id)
 }
