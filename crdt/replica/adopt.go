@@ -104,12 +104,15 @@ func (d *Dataset) adopt(ctx context.Context, j *join) error {
 	if err := d.replay(ctx); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	d.ageCached() // what we signed to be dead must not be an origin of our next op
+	d.mu.Unlock()
 	d.r.log.Info("joined the state of another replica", "dataset", d.name, "of", j.state.manifest.author, "authors", len(logs))
 	return nil
 }
 
-// keepHeads keeps the heads of the logs that the state moves on. A log whose head
-// was not shown is not moved.
+// keepHeads keeps the heads of the logs that the state moves on. A head that ours
+// had when it came was not kept: it is still in our log, which may have grown since.
 func (d *Dataset) keepHeads(b *datastore.Batch, j *join, logs map[crdt.Author]logState) error {
 	for a, theirs := range j.state.manifest.logs {
 		l := logs[a]
@@ -117,17 +120,11 @@ func (d *Dataset) keepHeads(b *datastore.Batch, j *join, logs map[crdt.Author]lo
 			continue
 		}
 		id := a.Bytes()
-		var signed []byte
-		var err error
-		switch _, shown := j.heads[a]; {
-		case shown:
+		ours := d.durable[a]
+		ours.applied = theirs.have
+		signed, err := ours.signedHead(d.r.store, d.id, a)
+		if _, shown := j.heads[a]; shown {
 			signed, err = d.r.store.Get(datastore.ShownKey(j.space, id[:]))
-		case d.isNewLog(a, theirs):
-			err = fmt.Errorf("%w: %w: %s", ErrMalformed, errHead, a)
-		default: // the log that is here ends there too
-			ours := d.durable[a]
-			ours.applied = ours.have
-			signed, err = ours.signedHead(d.r.store, d.id, a)
 		}
 		if err != nil {
 			return err

@@ -290,6 +290,11 @@ func (j *join) finish(ctx context.Context, seal []byte, agree func(context.Conte
 	defer j.d.r.tending.Unlock()
 	err := j.d.r.exclusively(ctx, func(ctx context.Context) error { return j.d.adopt(ctx, j) })
 	j.d.applyReady(ctx) // what others would have applied meanwhile
+	if err == nil {
+		for a := range j.theirs {
+			j.d.fulfil(context.WithoutCancel(ctx), a) // the peer may leave, the state stays
+		}
+	}
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
 	"github.com/numax-mesh/numax/datastore/datastoretest"
 )
@@ -107,12 +108,29 @@ func TestJoinOfACopy(t *testing.T) {
 	}
 	b.sync(t)
 	old := a.Author()
-	s, err := b.d.newState(false)
+	joinState(t, a, b, func() {})
+	if a.Author() == old {
+		t.Error("still the author that the copy is")
+	}
+	if err := a.inc("after"); err != nil {
+		t.Fatal(err)
+	}
+	a.sync(t)
+	if got := a.count(t, "other"); got != 1 {
+		t.Errorf("other is %d, want 1", got)
+	}
+}
+
+// joinState has a replica take over the state of another. meanwhile runs when all of
+// the state has come and nothing of it is adopted.
+func joinState(t *testing.T, to, from *lone, meanwhile func()) {
+	t.Helper()
+	s, err := from.d.newState(false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
-	j, err := a.d.newJoin(s.manifest, false)
+	j, err := to.d.newJoin(s.manifest, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,17 +147,86 @@ func TestJoinOfACopy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	meanwhile()
 	if err := j.finish(context.Background(), s.seal(), agreed); err != nil {
 		t.Fatal(err)
 	}
-	if a.Author() == old {
-		t.Error("still the author that the copy is")
-	}
-	if err := a.inc("after"); err != nil {
+}
+
+// What waited for an author to be heard of is deleted when a state brings it.
+func TestDeletionsWaitForAState(t *testing.T) {
+	a, b := open(t, "", datastore.Options{}), open(t, "", datastore.Options{})
+	x := newTestAuthor(7, a.d.id)
+	b.gossip(message(x.entry(t, nil, insert(x, "s", "a", "b", "c"))))
+	b.sync(t)
+	if err := a.d.DeleteElement(t.Context(), "s", FormatElementID(crdt.Dot{Author: x.author, Seq: 2})); err != nil {
 		t.Fatal(err)
 	}
+	joinState(t, a, b, func() {})
+	if got := a.text(t, "s"); got != "ac" || len(a.d.intents) != 0 {
+		t.Errorf("got %q, and %d deletions wait; want ac", got, len(a.d.intents))
+	}
+}
+
+// A log that ends, cut, where the state has it grows while the state comes: its head
+// was not kept, and nobody is to blame.
+func TestLogGrowsDuringJoin(t *testing.T) {
+	a := openOver(t, openStore(t), func(o *Options) {
+		o.Retention = Retention{Age: 1, Spare: -1, Every: time.Hour, Bytes: 1}
+	})
+	b := open(t, "", datastore.Options{})
+	x, y := newTestAuthor(7, a.d.id), newTestAuthor(8, a.d.id)
+	first := message(x.entry(t, nil, x.inc("k")))
+	a.gossip(first)
+	b.gossip(first)
+	b.gossip(message(y.entry(t, nil, y.inc("k"))))
+	b.sync(t)
+	for range 3 {
+		a.sync(t)
+		a.Upkeep(t.Context())
+	}
+	if l := a.d.durable[x.author]; l.cut != 1 {
+		t.Fatalf("the log is cut at %d, want 1", l.cut)
+	}
+	joinState(t, a, b, func() {
+		a.gossip(message(x.entry(t, nil, x.inc("k"))))
+		a.sync(t)
+	})
+	if got := a.count(t, "k"); got != 3 {
+		t.Errorf("got %d, want 3", got)
+	}
+}
+
+// What this replica signed to be dead while a state came is no origin of what it
+// inserts afterwards: others may have dropped it.
+func TestDeadStaysDeadAfterJoin(t *testing.T) {
+	a, b := open(t, "", datastore.Options{}), open(t, "", datastore.Options{})
+	x, y := newTestAuthor(7, a.d.id), newTestAuthor(8, a.d.id)
+	first := message(x.entry(t, nil, insert(x, "s", "a", "b", "c")))
+	a.gossip(first)
+	b.gossip(first)
+	b.gossip(message(y.entry(t, nil, y.inc("k"))))
 	a.sync(t)
-	if got := a.count(t, "other"); got != 1 {
-		t.Errorf("other is %d, want 1", got)
+	b.sync(t)
+	last := crdt.Dot{Author: x.author, Seq: 3} // no element names it
+	joinState(t, a, b, func() {
+		a.gossip(message(x.entry(t, nil, crdt.Group{Family: crdt.Sequence, Key: []byte("s"), Ops: []crdt.Op{
+			{Seq: 4, Kind: crdt.Delete, Dots: []crdt.DotRun{{Author: last.Author, First: last.Seq, Len: 1}}},
+		}})))
+		a.sync(t)
+		a.Upkeep(t.Context())
+		a.sync(t)
+		a.d.mu.Lock()
+		defer a.d.mu.Unlock()
+		if !a.d.dead[a.d.hash(a.d.self)].dominates(summary{a.d.hash(x.author): 4}) {
+			t.Fatal("the deletion is not signed to be dead")
+		}
+	})
+	var op crdt.Op
+	if err := a.d.View(crdt.Sequence, "s", func(o crdt.Object) { op = o.(*crdt.SequenceState).InsertAt(2, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if op.Left == last || op.Right == last {
+		t.Errorf("the next insertion lies between %v and %v: one of them is dead", op.Left, op.Right)
 	}
 }
