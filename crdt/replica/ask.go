@@ -116,7 +116,7 @@ func (s *session) mayRead() bool { return s.r.mayRead == nil || s.r.mayRead(s.pe
 // for the entries, and none has them: each ended our want, offered a state too, or
 // was silent.
 const (
-	turnFor   = time.Minute            // how long an answer counts
+	turnFor   = 10 * time.Second       // how long an answer counts
 	turnWait  = 5 * time.Second        // how long a peer may be silent
 	turnRetry = 500 * time.Millisecond // before the one that offered the state is asked again
 )

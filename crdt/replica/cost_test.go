@@ -93,7 +93,7 @@ func TestCost(t *testing.T) {
 				applied(l.d, a, uint64(n))
 			}
 		}},
-		{"authors that wait for one another, the last first", 1 << 10, func(n int) func() {
+		{"authors that wait for one another, the last first", 1 << 8, func(n int) func() {
 			l := opened()
 			entries := make([]*Entry, n)
 			for i := range entries {

@@ -318,6 +318,11 @@ func (d *Dataset) advance(low crdt.Version, counts map[crdt.Author]bool) (claim 
 	defer d.mu.Unlock()
 	d.stable = low
 	moved := d.care.advance(d.stable, func(at crdt.Version) bool {
+		// Alone, we keep the deleted as long as the log that tells of it: who comes
+		// first reads that log piece by piece, and writes in between.
+		if len(counts) == 0 && !d.isCut(at) {
+			return false
+		}
 		want := summarize(at)
 		for a := range counts {
 			if !d.dead[d.hash(a)].dominates(want) {
@@ -337,6 +342,16 @@ func (d *Dataset) advance(low crdt.Version, counts map[crdt.Author]bool) (claim 
 		return summarize(d.care.deadAt)
 	}
 	return summarize(d.stable) // whatever is deleted is dead
+}
+
+// isCut reports whether the log that led to a version is gone. d.mu is held.
+func (d *Dataset) isCut(at crdt.Version) bool {
+	for a, seq := range at {
+		if d.durable[a].cut < seq {
+			return false
+		}
+	}
+	return true
 }
 
 // acknowledge signs what we have applied, if nobody can know it from our other

@@ -124,6 +124,33 @@ func TestTombstonesGo(t *testing.T) {
 	sameState(t, a, b, c, d)
 }
 
+// Who has met nobody keeps what it deleted as long as the log that tells of it: the
+// first to come reads that log, and may write between the insertion and the deletion.
+func TestTombstonesStayAlone(t *testing.T) {
+	n := replicatest.New(t, 1)
+	n.Retention = replica.Retention{Every: time.Hour}
+	a := n.Start("a")
+	fill(a, 100)
+	a.Do(crdt.Sequence, "text", func(o crdt.Object, _ replica.Now) crdt.Op {
+		return o.(*crdt.SequenceState).DeleteRange(1, 99) // nobody names them
+	})
+	a.Sync()
+	for range 5 {
+		upkeep(a)
+	}
+	if tombstones(t, a) == 0 {
+		t.Error("no tombstone is left, and all of the log")
+	}
+	b := n.Start("b")
+	settle(n, a, b)
+	n.Wait("tombstones to go", func() bool {
+		upkeep(a, b)
+		settle(n, a, b)
+		return tombstones(t, a) == 0
+	})
+	sameState(t, a, b)
+}
+
 // An author that is gone for good holds tombstones up until it is forgotten.
 func TestForget(t *testing.T) {
 	n := replicatest.New(t, 1)
