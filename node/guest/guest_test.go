@@ -3,8 +3,12 @@ package guest
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
+	"io/fs"
 	"math"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +25,13 @@ func (noNet) GuestPeers() []sandbox.Peer { return []sandbox.Peer{{Addr: "b"}, {A
 
 func newWorld(t *testing.T) World {
 	t.Helper()
-	store, err := datastore.Open("", datastore.Options{})
+	return worldIn(t, "")
+}
+
+// worldIn keeps what it has in a folder; "" is in memory.
+func worldIn(t *testing.T, dir string) World {
+	t.Helper()
+	store, err := datastore.Open(dir, datastore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,46 +132,104 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// Storage is what keys and values take, whatever way they came to be.
+// Storage is what keys and values take, with the store's own part of each row, whatever way they came to be.
 func TestSpace(t *testing.T) {
 	w := newWorld(t)
 	space, err := NewSpace(w.Replica.Keys("m"), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	space.SetLimit(20)
+	space.SetLimit(20 + 2*rowOverhead)
 	_, h := Host(w, "m", nil, Use{Space: space})
 	for _, x := range []struct {
-		key, value string
-		want       error
-		used       int64
+		key, value  string
+		want        error
+		bytes, rows int64
 	}{
-		{"key", "0123456789", nil, 13},
-		{"other", "0123456789", sandbox.ErrQuota, 13},
-		{"other", "01", nil, 20},
-		{"other", "012", sandbox.ErrQuota, 20},
-		{"other", "", nil, 18},
-		{"key", "0", nil, 9},
+		{"key", "0123456789", nil, 13, 1},
+		{"other", "0123456789", sandbox.ErrQuota, 13, 1},
+		{"other", "01", nil, 20, 2},
+		{"other", "012", sandbox.ErrQuota, 20, 2},
+		{"other", "", nil, 18, 2},
+		{"", "", sandbox.ErrQuota, 18, 2},
+		{"key", "0", nil, 9, 2},
 	} {
-		if err := h.KV.Set([]byte(x.key), []byte(x.value)); !errors.Is(err, x.want) || space.Used() != x.used {
-			t.Errorf("set %s=%s: %v, %d used, want %v, %d", x.key, x.value, err, space.Used(), x.want, x.used)
+		want := x.bytes + x.rows*rowOverhead
+		if err := h.KV.Set([]byte(x.key), []byte(x.value)); !errors.Is(err, x.want) || space.Used() != want {
+			t.Errorf("set %s=%s: %v, %d used, want %v, %d", x.key, x.value, err, space.Used(), x.want, want)
 		}
 	}
-	if err := h.KV.Delete([]byte("key")); err != nil || space.Used() != 5 {
+	if err := h.KV.Delete([]byte("key")); err != nil || space.Used() != 5+rowOverhead {
 		t.Errorf("delete: %v, %d used", err, space.Used())
 	}
+	if err := h.KV.Delete([]byte("key")); err != nil || space.Used() != 5+rowOverhead {
+		t.Errorf("deleted again: %v, %d used", err, space.Used())
+	}
+	const rest = 15 + rowOverhead
 	for _, x := range []struct {
 		bytes int64
 		want  error
-		used  int64
-	}{{16, sandbox.ErrQuota, 5}, {15, nil, 20}, {math.MaxInt64, sandbox.ErrQuota, 20}, {-15, nil, 5}} {
-		if err := space.Add(x.bytes); !errors.Is(err, x.want) || space.Used() != x.used {
-			t.Errorf("add %d: %v, %d used, want %v, %d", x.bytes, err, space.Used(), x.want, x.used)
+		left  int64
+	}{{rest + 1, sandbox.ErrQuota, rest}, {rest, nil, 0}, {math.MaxInt64, sandbox.ErrQuota, 0}, {-rest, nil, rest}} {
+		want := 20 + 2*rowOverhead - x.left
+		if err := space.Add(x.bytes); !errors.Is(err, x.want) || space.Used() != want {
+			t.Errorf("add %d: %v, %d used, want %v, %d", x.bytes, err, space.Used(), x.want, want)
 		}
 	}
-	if again, err := NewSpace(w.Replica.Keys("m"), 0); err != nil || again.Used() != 5 {
+	if again, err := NewSpace(w.Replica.Keys("m"), 0); err != nil || again.Used() != 5+rowOverhead {
 		t.Errorf("counted anew: %d, %v", again.Used(), err)
 	}
+}
+
+// Tiny keys are charged no less than they take on disk: a module of nothing but such keys does not take many times its
+// storage.
+func TestTinyKeys(t *testing.T) {
+	const keys = 20_000
+	dir := t.TempDir()
+	w := worldIn(t, dir)
+	name := strings.Repeat("m", 32)
+	space, err := NewSpace(w.Replica.Keys(name), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	space.SetLimit(math.MaxInt64)
+	_, h := Host(w, name, nil, Use{Space: space})
+	before := onDisk(t, dir)
+	for i := range uint32(keys) { // scattered, so that neighbours share few bytes
+		if err := h.KV.Set(binary.BigEndian.AppendUint32(nil, i*2654435761), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Replica.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	took := onDisk(t, dir) - before
+	t.Logf("%d keys are charged %d bytes and take %d on disk", keys, space.Used(), took)
+	if took == 0 || took > space.Used() {
+		t.Errorf("%d bytes on disk are charged as %d", took, space.Used())
+	}
+}
+
+// onDisk is what the files of a folder have together.
+func onDisk(t *testing.T, dir string) (total int64) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // compacted away just now
+		}
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
 }
 
 // A rate is a bucket: a second's worth at once, then no more than comes in.

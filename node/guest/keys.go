@@ -19,16 +19,25 @@ type keys struct {
 func (k keys) Get(key []byte) ([]byte, bool, error) { return k.keys.Get(key) }
 
 func (k keys) Set(key, value []byte) error {
-	return k.put(key, len(key)+len(value), func() error { return k.keys.Set(k.ctx, key, value) })
+	return k.put(key, len(value), rowCost(len(key), len(value)), func() error { return k.keys.Set(k.ctx, key, value) })
 }
 
 func (k keys) Delete(key []byte) error {
-	return k.put(key, 0, func() error { return k.keys.Delete(k.ctx, key) })
+	return k.put(key, 0, 0, func() error { return k.keys.Delete(k.ctx, key) })
 }
 
-// put counts what a write makes of the module's space.
-func (k keys) put(key []byte, size int, write func() error) error {
-	if err := k.writes.take(1, len(key)+size); err != nil {
+// rowOverhead is what a row takes beside its key and value: the module's name before the key, what the store notes of
+// each row, and the row's turn in the journal. Without it a module of nothing but tiny keys would take many times its
+// storage.
+const rowOverhead = 64
+
+// rowCost is what a key with its value takes of its module's storage.
+func rowCost(key, value int) int { return key + value + rowOverhead }
+
+// put counts a write of a key and so many bytes of value, and what it makes of the module's space: afterwards the pair takes
+// size.
+func (k keys) put(key []byte, value, size int, write func() error) error {
+	if err := k.writes.take(1, len(key)+value); err != nil {
 		return err
 	}
 	k.wrote = true
@@ -41,7 +50,7 @@ func (k keys) put(key []byte, size int, write func() error) error {
 	if old, ok, err := k.keys.Get(key); err != nil {
 		return err
 	} else if ok {
-		before = len(key) + len(old)
+		before = rowCost(len(key), len(old))
 	}
 	if size > before && k.space.used.Load()+int64(size-before) > k.space.limit.Load() {
 		return sandbox.ErrQuota
@@ -62,8 +71,8 @@ func (k keys) Scan(prefix, after []byte, visit func(key, value []byte) bool) err
 	return k.keys.Scan(prefix, after, visit)
 }
 
-// Space is how much a module keeps: its keys and values, and its blobs. It is shared by the module's instances, and safe for concurrent
-// use.
+// Space is how much a module keeps: its keys and values, each pair with rowOverhead, and its blobs. It is shared by the
+// module's instances, and safe for concurrent use.
 type Space struct {
 	limit, used atomic.Int64
 	mu          sync.Mutex // orders the writes, which change used
@@ -77,7 +86,7 @@ func NewSpace(k *replica.Keys, elsewhere int64) (*Space, error) {
 		if bytes.HasPrefix(key, []byte("__nx/")) {
 			return true // the host's
 		}
-		s.used.Add(int64(len(key) + len(value)))
+		s.used.Add(int64(rowCost(len(key), len(value))))
 		return true
 	})
 	return s, err

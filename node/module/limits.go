@@ -17,7 +17,7 @@ type Limits struct {
 	Bytes     int64         // bytes written a second: replicated, private, sent
 	Instances int64         // of a function, at once; a service has one
 	Mailbox   int64         // events that wait
-	Storage   int64         // bytes of db_* keys and values
+	Storage   int64         // bytes of db_* keys and values, with 64 a pair besides, and of blobs, with 4 KiB each
 }
 
 // limitTable is what each limit is when a manifest does not say, and what it may
