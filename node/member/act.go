@@ -224,7 +224,13 @@ func (p *pen) invite(i Invite) (s InviteSecret, err error) {
 		return s, err
 	}
 	_, _ = rand.Read(s[:]) // never fails
-	if i.Expires != 0 && i.Expires <= millis(p.now) {
+	switch at := p.roster.noEarlier(p.self, p.self, p.now); {
+	case i.Expires == 0 || i.Expires > at:
+	case i.Expires > millis(p.now):
+		return s, fmt.Errorf("it would expire at once: admins have signed records at %s, and this machine's clock shows %s: "+
+			"set the clock; if it was ahead and is right now, let another admin invite, or make an invite that does not expire",
+			date(at), date(millis(p.now)))
+	default:
 		return s, fmt.Errorf("it would expire at once: %s is past", date(i.Expires))
 	}
 	i.Key, i.Uses = publicKey(s.key()), max(i.Uses, 1)

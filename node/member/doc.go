@@ -17,7 +17,7 @@
 //	who is who               evaluate, roster, standing
 //	what bounds it           bounds, merge
 //	keys of entry bodies     seal, ring
-//	what an admin does       act, join
+//	what an admin does       act, join, clock
 //	how it is kept           book, file
 //	how it spreads           session, handshake, reconcile, chain, frame
 //	how one gets in          token, request
@@ -46,6 +46,7 @@
 // end is authenticated, a clock and a file name.
 //
 // What a clock decides: whether a grant has expired, which counts when a peer
-// connects and when an admin hands out keys. It never decides which entries or records
+// connects and when an admin hands out keys; and whether an invite has, which is
+// judged by the later of the clock and what was signed (clock.go). It never decides which entries or records
 // stand: that must be the same on every device, and clocks are not.
 package member

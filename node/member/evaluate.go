@@ -286,6 +286,7 @@ func (e *evaluation) take(r *Record) {
 		e.at[r.ID] = len(e.records)
 		e.records = append(e.records, r)
 		e.bytes += len(r.raw)
+		e.heard(r)
 	}
 }
 
@@ -329,4 +330,5 @@ func (e *evaluation) finish() {
 		})
 		e.members[k] = e.describe(k)
 	}
+	e.agree()
 }

@@ -63,6 +63,77 @@ func TestInvite(t *testing.T) {
 	checkError(t, err, "past")
 }
 
+// An invite that has expired lets nobody in where the clock of the admin that answers is behind: it is judged by what
+// this device, the invite's maker or two admins have signed. One other admin whose clock is ahead ends nobody's invites.
+func TestInviteBehindTheClock(t *testing.T) {
+	w := newWorld(t)
+	f := w.found()
+	var admins []*Book
+	skew := make([]time.Duration, 3)
+	for i := range skew {
+		o := w.options()
+		o.Now = func() time.Time { return w.now.Add(skew[i]) }
+		b, err := Join(f.Roster().Genesis(), o)
+		w.must(err)
+		token, err := f.Invite(Admin, 1, time.Time{})
+		w.must(err)
+		w.wantReason(w.redeem(f, b, token), 0)
+		admins = append(admins, b)
+	}
+	answers, other, third := admins[0], admins[1], admins[2]
+	w.meet(f, answers, other, third)
+	invite := func() *Token { // of the founder, for an hour
+		token, err := f.Invite(Reader, 9, w.now.Add(time.Hour))
+		w.must(err)
+		w.meet(f, answers, other, third)
+		return token
+	}
+	signs := func(b *Book) {
+		_, err := b.Invite(Reader, 1, time.Time{})
+		w.must(err)
+		w.meet(f, answers, other, third)
+	}
+	in1970 := func() time.Duration { return time.Unix(0, 0).Sub(w.now) }
+
+	// The maker has signed later.
+	token := invite()
+	skew[0] = in1970()
+	w.wantReason(w.redeem(answers, w.outsider(f), token), 0)
+	w.now = w.now.Add(2 * time.Hour)
+	signs(f)
+	w.wantReason(w.redeem(answers, w.outsider(f), token), InviteExpired)
+
+	// This device has: its clock was right before.
+	skew[0] = 0
+	token = invite()
+	w.now = w.now.Add(2 * time.Hour)
+	signs(answers)
+	skew[0] = in1970()
+	w.wantReason(w.redeem(answers, w.outsider(f), token), InviteExpired)
+	_, err := answers.Invite(Reader, 1, time.Unix(0, 0).Add(24*time.Hour))
+	checkError(t, err, "set the clock")
+
+	// Two others have; one alone could be wrong.
+	token = invite()
+	skew[1] = 30 * 365 * 24 * time.Hour
+	signs(other)
+	w.wantReason(w.redeem(f, w.outsider(f), token), 0)
+	w.wantReason(w.redeem(answers, w.outsider(f), token), 0)
+	w.now = w.now.Add(2 * time.Hour)
+	signs(third)
+	w.wantReason(w.redeem(answers, w.outsider(f), token), InviteExpired)
+
+	// Two that were wrong end the invites of all, until one of them is revoked.
+	skew[2] = skew[1]
+	signs(third)
+	_, err = f.Invite(Reader, 1, w.now.Add(time.Hour))
+	checkError(t, err, "set the clock")
+	w.must(f.Revoke(other.Self(), nil, nil))
+	token, err = f.Invite(Reader, 1, w.now.Add(time.Hour))
+	w.must(err)
+	w.wantReason(w.redeem(f, w.outsider(f), token), 0)
+}
+
 // Two admins that redeem the last use of an invite while apart end with one
 // newcomer, the same everywhere.
 func TestInviteUsedApart(t *testing.T) {

@@ -64,7 +64,7 @@ func (b *Book) consider(q *Request, peer Key) (reason Reason, done bool) {
 		b.ask(PendingRequest{Subject: peer, Name: q.Name, Asked: now, Revoked: was || len(r.ended[peer]) > 0, sealing: q.Sealing})
 		return Pending, true
 	}
-	if reason := r.redeemable(q, now); reason != 0 {
+	if reason := r.redeemable(q, b.self, now); reason != 0 {
 		return reason, true
 	}
 	if !q.authentic() {
@@ -73,15 +73,15 @@ func (b *Book) consider(q *Request, peer Key) (reason Reason, done bool) {
 	return 0, false
 }
 
-// redeemable says why the invite of a request lets nobody in; 0 if it does.
-func (r *Roster) redeemable(q *Request, now time.Time) Reason {
+// redeemable says why the invite of a request lets nobody in, by a device whose clock shows now; 0 if it does.
+func (r *Roster) redeemable(q *Request, self Key, now time.Time) Reason {
 	i := r.invites[r.inviteOf[*q.Invite]]
 	switch {
 	case i == nil, len(i.closed) > 0:
 		return UnknownInvite
 	case len(r.ended[q.Subject]) > 0:
 		return Revoked
-	case i.Expires != 0 && millis(now) > i.Expires:
+	case i.Expires != 0 && r.noEarlier(self, i.Issuer, now) > i.Expires:
 		return InviteExpired
 	case uint64(len(i.used)) >= uint64(i.Uses):
 		return UsedUp

@@ -40,6 +40,8 @@ type Roster struct {
 	orphans map[Key][]*Record  // of revoked admins, see keptOrphans
 
 	inviteOf map[Key]ID          // invites by their key
+	signed   map[Key]uint64      // the latest time of an issuer's records
+	agreed   uint64              // see agree
 	members  map[Key]*membership // all who ever were
 }
 
@@ -73,7 +75,7 @@ func newRoster(g Genesis, size int) *Roster {
 	return &Roster{
 		genesis: g, network: g.Network(), byID: make(map[ID]*Record, size), grants: make(map[Key][]granted, size),
 		ended: make(map[Key][]*Record), invites: make(map[ID]*redeemable), members: make(map[Key]*membership, size),
-		at: make(map[ID]int, size), counted: make(map[ID]int, size), orphans: make(map[Key][]*Record), inviteOf: make(map[Key]ID),
+		at: make(map[ID]int, size), counted: make(map[ID]int, size), orphans: make(map[Key][]*Record), inviteOf: make(map[Key]ID), signed: make(map[Key]uint64),
 	}
 }
 
