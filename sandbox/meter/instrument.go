@@ -71,6 +71,7 @@ type module struct {
 	leaves   []uint8  // of each defined function, its leafCost
 	imported uint32   // functions
 	memories uint32
+	elements uint32 // of all segments so far
 	mutable  uint32 // globals
 	work     uint64 // to compile all functions so far
 	left     uint32 // index of the global

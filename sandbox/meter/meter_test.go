@@ -184,7 +184,22 @@ func TestRefuses(t *testing.T) {
 	code := func(code ...byte) []byte { return sandboxtest.Runs(code...) }
 	private := new(sandboxtest.Module)
 	private.Import(meter.Module, "anything", nil, nil)
+	// many is a section of n items.
+	many := func(id byte, n int, item ...byte) []byte {
+		return section(id, append(uleb(uint64(n)), bytes.Repeat(item, n)...))
+	}
+	typed := slices.Concat(sandboxtest.Preamble, section(1, vec([]byte{0x60, 0, 0})))
+	oneFunc := slices.Concat(typed, section(3, vec([]byte{0})))
+	half := slices.Concat([]byte{1, 0}, uleb(1<<15+1), make([]byte, 1<<15+1)) // of the elements
 	for want, wasm := range map[string][]byte{
+		"16385 types, over the limit":       slices.Concat(sandboxtest.Preamble, many(1, 16_385, 0x60, 0, 0)),
+		"262145 functions, over the limit":  slices.Concat(typed, many(3, 262_145, 0)),
+		"65537 globals, over the limit":     slices.Concat(sandboxtest.Preamble, many(6, 65_537, 0x7f, 0, 0x41, 0, 0x0b)),
+		"65537 exports, over the limit":     slices.Concat(oneFunc, many(7, 65_537, 0, 0, 0)),
+		"16385 element segments, over":      slices.Concat(oneFunc, many(9, 16_385, 1, 0, 0)),
+		"over 65536 elements in all":        slices.Concat(oneFunc, section(9, vec(half, half))),
+		"100001 data segments, over the":    slices.Concat(sandboxtest.Preamble, section(5, vec([]byte{0, 1})), many(11, 100_001, 1, 0)),
+		"4097 custom sections, over the":    slices.Concat(sandboxtest.Preamble, bytes.Repeat([]byte{0, 1, 0}, 4097)),
 		"which is for metering alone":       private.Bytes(),
 		"global 0 of 0 does not exist":      code(0x23, 0, 0x1a),
 		"local 0 of 0 does not exist":       code(0x20, 0, 0x1a),

@@ -22,7 +22,9 @@ func (m *module) split(wasm []byte) error {
 			break
 		}
 		if id == sectionCustom {
-			m.customs = append(m.customs, body)
+			if m.customs = append(m.customs, body); len(m.customs) > maxCustoms {
+				return tooMany(uint32(len(m.customs)), "custom sections", maxCustoms)
+			}
 			continue
 		}
 		place := slices.Index(order, id)
@@ -44,7 +46,10 @@ func (m *module) rewrite(id byte) ([]byte, error) {
 	body := m.sections[id]
 	d := &decoder{reader: reader{data: body}, space: &m.space}
 	var out []byte
-	var err error
+	err := countable(id, body)
+	if err != nil {
+		return nil, err
+	}
 	switch id {
 	case sectionType:
 		out = m.typeSection(d)
@@ -266,6 +271,11 @@ func (m *module) elementSection(d *decoder) []byte {
 			out = append(out, d.data[start:d.at]...)
 		}
 		n := d.u32()
+		if n > maxElements-m.elements {
+			d.fail("over %d elements in all segments", maxElements)
+			return out
+		}
+		m.elements += n
 		out = appendU32(out, n)
 		for ; n > 0 && d.err == nil; n-- {
 			if flags&4 != 0 {
