@@ -56,7 +56,11 @@ func (u *unit) answerItem(v *version, i *item) {
 		return
 	}
 	if i.changes == nil {
-		i.finish(u.answerOne(v, i.event))
+		if v.hears(i.event) {
+			i.finish(u.answerOne(v, i.event))
+		} else {
+			i.finish(nil)
+		}
 		return
 	}
 	b := i.changes

@@ -20,7 +20,7 @@ func (u *unit) handle(v *version, i *item) error {
 		return nil
 	case i.changes != nil:
 		return u.handleChange(v, i)
-	case i.event.Name == sandbox.OnMessage && !v.session.hears(i.event.Fields["subject"]):
+	case !v.hears(i.event):
 		i.finish(nil)
 		return nil
 	case !v.code.Handles(i.event.Name):
@@ -38,6 +38,18 @@ func (u *unit) handle(v *version, i *item) error {
 	}
 	i.finish(err)
 	return failed
+}
+
+// hears reports whether a version is to be told of an event. What waits in the mailbox may have been for the version
+// before, which was granted more.
+func (v *version) hears(e *sandbox.Event) bool {
+	switch e.Name {
+	case sandbox.OnMessage:
+		return v.session.hears(e.Fields["subject"])
+	case sandbox.OnPeerConnected, sandbox.OnPeerDisconnected:
+		return v.pkg.Manifest.Grants.Peers
+	}
+	return true
 }
 
 // settle waits until what a guest wrote in a call that has ended is on disk, for as long as such a call may take: a
