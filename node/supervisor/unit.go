@@ -49,10 +49,15 @@ type unit struct {
 	// then has shutdownTime to return.
 	feeding, calling context.Context
 
-	mu       sync.Mutex // guards the rest
-	pkg      *module.Package
-	writes   *guest.Rate  // of the version that runs, or ran last
-	cpu      *sandbox.CPU // the same
+	mu     sync.Mutex // guards the rest
+	pkg    *module.Package
+	writes *guest.Rate  // of the version that runs, or ran last
+	cpu    *sandbox.CPU // the same
+	shared struct {     // see shares
+		ops, bytes, percent int64
+		writes              *guest.Rate
+		cpu                 *sandbox.CPU
+	}
 	state    State
 	since    time.Time
 	restarts int

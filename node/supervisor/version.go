@@ -81,10 +81,8 @@ func (u *unit) launch(p *module.Package) (*version, error) {
 // start makes a version of a package and its code, which it owns from then on. If it is a service, an instance starts.
 func (u *unit) start(p *module.Package, code *sandbox.Module) (_ *version, err error) {
 	l := p.Manifest.Limits
-	v := &version{
-		unit: u, pkg: p, code: code,
-		writes: guest.NewRate(l.Ops, l.Bytes), cpu: sandbox.NewCPU(float64(l.CPU) / 100), denied: make(map[string]bool),
-	}
+	v := &version{unit: u, pkg: p, code: code, denied: make(map[string]bool)}
+	v.writes, v.cpu = u.shares(l)
 	defer func() {
 		if err != nil {
 			v.end()
@@ -101,6 +99,22 @@ func (u *unit) start(p *module.Package, code *sandbox.Module) (_ *version, err e
 		}
 	}
 	return v, v.session.trigger(p, code)
+}
+
+// shares are what a version may write and compute. One that starts again, or comes in the place of one with the same
+// limits, goes on with what is left: else a module that ends and starts again all the time would have a burst each time,
+// and no limit.
+func (u *unit) shares(l module.Limits) (*guest.Rate, *sandbox.CPU) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	have := &u.shared
+	if have.writes == nil || have.ops != l.Ops || have.bytes != l.Bytes {
+		have.ops, have.bytes, have.writes = l.Ops, l.Bytes, guest.NewRate(l.Ops, l.Bytes)
+	}
+	if have.cpu == nil || have.percent != l.CPU {
+		have.percent, have.cpu = l.CPU, sandbox.NewCPU(float64(l.CPU)/100)
+	}
+	return have.writes, have.cpu
 }
 
 // open makes a session and how an instance that has it is called.
