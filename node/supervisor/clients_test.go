@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -294,6 +295,12 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
 // What a page is told at the start is found where it lies: what is beside it is not looked at. What it costs is its
 // module's.
 func TestLiveCosts(t *testing.T) {
@@ -317,10 +324,40 @@ func TestLiveCosts(t *testing.T) {
 	p.On(sandbox.OnTick)
 	w.addSite("page", all, p.Bytes(), nil)
 	u := w.super.unit("page")
+	// Many pages that each ask for little, and go, are charged together.
+	s := w.serve()
+	asked, _ := u.cpu.Used()
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/m/page/.live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := bufio.NewScanner(answer.Body); !lines.Scan() {
+			t.Error("a page is told nothing")
+		}
+		cancel()
+		_ = answer.Body.Close()
+		before := asked
+		w.wait("the page to be charged", func() bool { asked, _ = u.cpu.Used(); return asked > before })
+	}
 	l := &liveStream{unit: u, since: time.Now().Add(-50 * time.Millisecond)}
 	before, _ := u.cpu.Used()
 	_ = l.charge(t.Context())
 	if after, _ := u.cpu.Used(); after-before < 50*time.Millisecond {
 		t.Errorf("50 ms of work for a page was charged as %v", after-before)
+	}
+	// A module that has used up its share does no more for pages that come.
+	_ = u.cpu.Spend(ended(), time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	told := httptest.NewRecorder()
+	l = &liveStream{unit: u, dataset: "default", w: told, out: http.NewResponseController(told)}
+	if err := l.follow(ctx, w.data, ""); err == nil || told.Body.Len() > 0 {
+		t.Errorf("a page is told %q: %v", told.Body, err)
 	}
 }

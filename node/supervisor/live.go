@@ -140,11 +140,23 @@ const chargeEvery = time.Millisecond
 // charge charges the module for the work since the last time, as for its own; a page waits while its module has used
 // up its share of the processor.
 func (l *liveStream) charge(ctx context.Context) error {
-	l.spent += time.Since(l.since)
+	l.tally()
 	defer func() { l.since = time.Now() }()
 	if l.spent < chargeEvery {
 		return nil
 	}
+	return l.bill(ctx)
+}
+
+// tally counts the work since the last time.
+func (l *liveStream) tally() {
+	now := time.Now()
+	l.spent += now.Sub(l.since)
+	l.since = now
+}
+
+// bill charges the module for what was done, and waits while it has used up its share.
+func (l *liveStream) bill(ctx context.Context) error {
 	took := l.spent
 	l.spent = 0
 	l.unit.mu.Lock()
@@ -157,6 +169,12 @@ func (l *liveStream) charge(ctx context.Context) error {
 }
 
 func (l *liveStream) follow(ctx context.Context, d *replica.Dataset, prefix string) error {
+	if err := l.bill(ctx); err != nil { // a page that comes waits for the work that others asked for
+		return err
+	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	defer func() { _ = l.bill(over) }() // the rest, or a page that asks often would ask for nothing; it is not waited for
 	w := d.Watch(prefix)
 	defer w.Close()
 	if err := l.everything(ctx, d, prefix); err != nil {
@@ -194,6 +212,7 @@ func (l *liveStream) everything(ctx context.Context, d *replica.Dataset, prefix 
 	var err error
 	rows := 0
 	l.since = time.Now()
+	defer l.tally()
 	oerr := d.ObjectsUnder(ctx, prefix, func(o replica.Object) bool {
 		rows++
 		err = l.value(ctx, o)
