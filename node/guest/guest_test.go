@@ -181,6 +181,49 @@ func TestSpace(t *testing.T) {
 	}
 }
 
+// A module's private keys are its own, whatever names modules and keys have: no key reaches into the space of a module
+// whose name begins with its own, or the other way round.
+func TestKeySpaces(t *testing.T) {
+	w := newWorld(t)
+	spaces := []string{"a", "ab", "a-b", "b"}
+	names := []string{"", "b", "\x00", "\x00\x01", "\x00\xff", "\xff", "..", "../b", "b/", "\xc3"}
+	kv := func(space string) sandbox.KV {
+		_, h := Host(w, space, nil, Use{})
+		return h.KV
+	}
+	for _, space := range spaces {
+		for _, name := range names {
+			if err := kv(space).Set([]byte(name), []byte(space+"="+name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, settled := range []bool{false, true} {
+		for _, space := range spaces {
+			seen := 0
+			err := kv(space).Scan(nil, nil, func(key, value []byte) bool {
+				if seen++; string(value) != space+"="+string(key) {
+					t.Errorf("%q sees %q under %q", space, value, key)
+				}
+				return true
+			})
+			if err != nil || seen != len(names) {
+				t.Errorf("%q sees %d keys, want %d: %v", space, seen, len(names), err)
+			}
+			for _, name := range names {
+				if v, ok, err := kv(space).Get([]byte(name)); !ok || err != nil || string(v) != space+"="+name {
+					t.Errorf("%q has %q under %q: %v", space, v, name, err)
+				}
+			}
+		}
+		if !settled {
+			if err := w.Replica.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // Tiny keys are charged no less than they take on disk: a module of nothing but such keys does not take many times its
 // storage.
 func TestTinyKeys(t *testing.T) {

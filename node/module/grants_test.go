@@ -97,3 +97,54 @@ func BenchmarkCanWrite(b *testing.B) {
 		}
 	}
 }
+
+// A prefix is of bytes, and nothing else: no separator, no path, no text. So "a" opens "ab/x", as the manual says, and no
+// spelling of a key leads out of the prefix, or into it.
+func TestPrefixesAreBytes(t *testing.T) {
+	for _, x := range []struct {
+		prefix, key string
+		in          bool
+	}{
+		{"a", "a", true},
+		{"a", "ab/x", true},
+		{"a", "a\x00b", true},
+		{"a", "", false},
+		{"a", "A", false},
+		{"a", "b/../a", false},
+		{"a", "\x00a", false},
+		{"a", "/a", false},
+		{"a", "./a", false},
+		{"a/", "a", false},
+		{"a/", "ab/x", false},
+		{"a/", "a\x00/", false},
+		{"a/", "a%2fx", false},
+		{"a/", "a//", true},
+		{"a/", "a/../b", true}, // which is a key by that name
+		{"a\x00", "a", false},
+		{"a\x00", "a\x00", true},
+		{"a\x00", "a\xff", false},
+		{"\u00e9", "e\u0301", false}, // not normalized
+		{"\u00e9", "\xc3", false},
+		{"\xc3", "\u00e9", true},
+		{"", "", true},
+		{"", "\xff\x00", true},
+	} {
+		f, err := parseFamilies("all")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := Grants{Data: []DataGrant{{Dataset: "d", Prefix: x.prefix, Read: f, Write: f}}}
+		for what, got := range map[string]bool{
+			"read": g.CanRead("d", "gcounter", x.key), "write": g.CanWrite("d", "gcounter", x.key), "watch": g.CanWatch("d", x.key),
+		} {
+			if got != x.in {
+				t.Errorf("%s of %q with prefix %q: %t, want %t", what, x.key, x.prefix, got, x.in)
+			}
+		}
+		for _, dataset := range []string{"", "D", "d\x00", "d/", "dd", "../d"} {
+			if g.CanRead(dataset, "gcounter", x.key) || g.CanWrite(dataset, "gcounter", x.key) || g.CanWatch(dataset, x.key) || g.CanUse(dataset) {
+				t.Errorf("a grant for dataset d opens %q", dataset)
+			}
+		}
+	}
+}
