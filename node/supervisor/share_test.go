@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +56,31 @@ func TestRestartsShare(t *testing.T) {
 			}
 			w.wait("it to have used up its share", func() bool { _, waited := cpu.Used(); return waited > 0 })
 		})
+	}
+}
+
+// A module that fails at once waits at least as long as it was compiled before it starts again: else a large one would
+// have the node compile all the time.
+func TestRestartsAfterCompiling(t *testing.T) {
+	w := newWorld(t)
+	p := newProgram()
+	p.On(sandbox.OnTick)
+	p.On(sandbox.OnInit, sandboxtest.Trap()...)
+	for range 100 { // some 20 ms
+		p.Func(nil, nil, bytes.Repeat([]byte{0x41, 0, 0x28, 2, 0, 0x1a}, 500)...)
+	}
+	_, _ = w.super.Add(t.Context(), w.pack("large", "1.0.0", "[restart]\nbackoff = \"10ms\"\nmax-backoff = \"10ms\"\ntries = 1000\n", p.Bytes()), "")
+	w.wait("some starts", func() bool { return w.super.status("large").Restarts >= 3 })
+	waits := 0
+	for _, line := range w.said("large") {
+		if _, after, ok := strings.Cut(line, "starts again in "); ok {
+			if waits++; waits > 1 && strings.HasPrefix(after, "10ms:") {
+				t.Errorf("%s", line)
+			}
+		}
+	}
+	if waits < 3 {
+		t.Errorf("%d waits in %q", waits, w.said("large"))
 	}
 }
 

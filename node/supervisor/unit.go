@@ -58,6 +58,7 @@ type unit struct {
 		writes              *guest.Rate
 		cpu                 *sandbox.CPU
 	}
+	compiled time.Duration // how long it took, the last time that it started again
 	state    State
 	since    time.Time
 	restarts int
@@ -182,7 +183,8 @@ func (u *unit) run(ctx context.Context) {
 			failures = 0
 		}
 		var again <-chan time.Time
-		switch wait := backoff(r, failures); {
+		// A module that ends all the time has the node compile at most half of the time.
+		switch wait := max(backoff(r, failures), u.compileTook()); {
 		case err == nil && r.Policy != module.Always:
 			u.enter(Finished, nil)
 			u.setAbsent(nil)
@@ -240,6 +242,12 @@ func (u *unit) rest(ctx context.Context, again <-chan time.Time) *version {
 			return nil
 		}
 	}
+}
+
+func (u *unit) compileTook() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.compiled
 }
 
 func backoff(r module.Restart, failures int) time.Duration {

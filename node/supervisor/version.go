@@ -46,15 +46,20 @@ func (u *unit) compile(ctx context.Context, p *module.Package) (*sandbox.Module,
 	compiling, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(u.feeding, func() { cancel(context.Canceled) })()
-	begun := false
+	var begun time.Time
 	code, err := u.s.cfg.Runtime.CompileBegun(compiling, u.name, p.Wasm, func() error {
 		slow := time.AfterFunc(compileTime, func() { cancel(errSlow) })
 		context.AfterFunc(compiling, func() { slow.Stop() })
-		begun = true
+		begun = time.Now()
 		return notes.begin()
 	})
 	ended := err != nil && !errors.Is(err, errSlow) && (ctx.Err() != nil || u.feeding.Err() != nil)
-	if begun {
+	if !begun.IsZero() {
+		u.mu.Lock()
+		if u.restarts > 0 { // it may be there already then, and be done soon: the first time says nothing
+			u.compiled = time.Since(begun)
+		}
+		u.mu.Unlock()
 		var never error
 		if !ended && (errors.Is(err, errSlow) || errors.As(err, new(*sandbox.UnfitError))) {
 			never = err
