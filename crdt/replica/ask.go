@@ -132,13 +132,16 @@ func (r *Replica) noLogLeft(d *Dataset, offers *session) bool {
 		}
 		s.mu.Lock()
 		shares, open := s.theirs[d.id], s.asked[s.wants[d.id]]
-		due := open == nil && now.Sub(s.answered[d.id]) >= turnFor
-		waits := open != nil && !open.joining && now.Sub(open.heard) < turnWait
+		answered := now.Sub(s.answered[d.id]) < turnFor
+		silent := open != nil && (open.joining || now.Sub(open.heard) >= turnWait)
 		s.mu.Unlock()
-		if shares && due {
+		if !shares || answered || silent {
+			return
+		}
+		none = false
+		if open == nil {
 			s.want(d)
 		}
-		none = none && !(shares && (due || waits))
 	})
 	return none
 }

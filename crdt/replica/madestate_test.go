@@ -281,6 +281,29 @@ func TestEntriesBeforeStates(t *testing.T) {
 	}
 }
 
+// A peer that answered a moment ago is not waited for when it is asked once more:
+// where several offer states, one of them is always being asked.
+func TestAnsweredIsEnough(t *testing.T) {
+	l, other := open(t, "", datastore.Options{}), open(t, "", datastore.Options{})
+	a, b := net.Pipe()
+	go func() { _ = l.Serve(context.Background(), "other", a) }()
+	go func() { _ = other.Serve(context.Background(), "l", b) }()
+	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+	eventually(t, "a session", func() bool { return l.shares("other") })
+	eventually(t, "an answer", func() bool { return l.noLogLeft(l.d, nil) })
+	l.mu.Lock()
+	s := l.sessions["other"]
+	l.mu.Unlock()
+	s.mu.Lock()
+	const channel = 1 << 20
+	s.asked[channel] = &asked{d: l.d, heard: l.now()}
+	s.wants[l.d.id] = channel
+	s.mu.Unlock()
+	if !l.noLogLeft(l.d, nil) {
+		t.Error("a peer that has just answered is waited for")
+	}
+}
+
 // Where another peer is at the version of a state, and shows something else, the
 // state is not taken; where it shows the same, it is, and where an administrator made
 // it.

@@ -181,12 +181,16 @@ func (k *worker) typedIn(name object, where float64) (d crdt.Dot) {
 	return d
 }
 
-// stranger reports whether no other replica has heard of our author. Nobody
-// waits for a stranger when removals from maps are forgotten; an older write of
-// it may then win where they are, and lose where they are not (see doc.go).
+// stranger reports whether no other replica has heard of our author, or ours of
+// another. Nobody waits for a stranger when removals from maps are forgotten, and it
+// does not know how far they were; an older write of it may then win where they are,
+// and lose where they are not (see doc.go).
 func (k *worker) stranger(i *incarnation) bool {
 	if !k.w.cuts() || k.known {
 		return false
+	}
+	if len(positive(i.sets[k.k].Version())) < 2 {
+		return true
 	}
 	for _, x := range k.w.nodes {
 		if j := x.current(); j != nil && x != k.x && j.sets[k.k].Version()[i.author()] > 0 {
