@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -222,6 +223,37 @@ func TestHoleInALog(t *testing.T) {
 			l = open(t, dir, datastore.Options{})
 			wantLogs(t, l)
 		})
+	}
+}
+
+// A scan, however long its caller takes over a pair, keeps no write waiting, and shows
+// what was there when it began.
+func TestWritesDuringAScan(t *testing.T) {
+	l := open(t, "", datastore.Options{})
+	k := l.Keys("m")
+	for _, name := range []string{"a", "c"} {
+		if err := k.Set(t.Context(), []byte(name), []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.sync(t)
+	var seen []string
+	if err := k.Scan(nil, nil, func(key, _ []byte) bool {
+		seen = append(seen, string(key))
+		wrote := make(chan error, 1)
+		go func() { wrote <- l.Keys("other").Set(t.Context(), []byte("b"), nil) }()
+		select {
+		case err := <-wrote:
+			return err == nil
+		case <-time.After(10 * time.Second):
+			t.Error("a write waits for the scan of another module")
+			return false
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(seen, " "); got != "a c" {
+		t.Errorf("the scan shows %q", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/numax-mesh/numax/datastore"
@@ -122,28 +123,28 @@ func (k *Keys) Scan(prefix, after []byte, visit func(key, value []byte) bool) er
 			start = a
 		}
 	}
-	kv := &k.r.kv
-	kv.mu.RLock()
-	defer kv.mu.RUnlock()
-	fresh := kv.between(start, limit)
+	fresh, view, err := k.r.kv.at(start, limit)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
 	stop := false
 	emit := func(key, v []byte) bool {
 		stop = stop || !visit(key[len(k.prefix):], v)
 		return !stop
 	}
 	emitFresh := func() bool {
-		key := fresh[0]
+		p := fresh[0]
 		fresh = fresh[1:]
-		v, _ := kv.lookup(key)
-		return v == nil || emit([]byte(key), v)
+		return p.value == nil || emit([]byte(p.key), p.value)
 	}
-	err := k.r.store.Scan(start, limit, func(key, v []byte) bool {
-		for len(fresh) > 0 && fresh[0] < string(key) {
+	err = view.Scan(start, limit, func(key, v []byte) bool {
+		for len(fresh) > 0 && fresh[0].key < string(key) {
 			if !emitFresh() {
 				return false
 			}
 		}
-		if len(fresh) > 0 && fresh[0] == string(key) {
+		if len(fresh) > 0 && fresh[0].key == string(key) {
 			return emitFresh()
 		}
 		return emit(key, v)
@@ -154,16 +155,29 @@ func (k *Keys) Scan(prefix, after []byte, visit func(key, value []byte) bool) er
 	return err
 }
 
-// between lists the keys in [start, limit) that are not on disk yet, in order.
-func (kv *kv) between(start, limit []byte) []string {
-	var keys []string
+// pair is a write that is not on disk yet; a nil value means deleted.
+type pair struct {
+	key   string
+	value []byte
+}
+
+// at returns what a reader of [start, limit) sees now: the writes that are not on
+// disk yet, in the order of their keys, and a view of the disk below them. So a long
+// read keeps no write waiting.
+func (kv *kv) at(start, limit []byte) ([]pair, *datastore.View, error) {
+	kv.mu.RLock()
+	defer kv.mu.RUnlock()
+	var fresh []pair
 	for _, m := range []map[string][]byte{kv.pending, kv.flushing} {
-		for key := range m {
+		for key, v := range m {
 			if key >= string(start) && (limit == nil || key < string(limit)) {
-				keys = append(keys, key)
+				fresh = append(fresh, pair{key, v})
 			}
 		}
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	// The newer of two writes of a key comes first, and stays.
+	slices.SortStableFunc(fresh, func(p, q pair) int { return strings.Compare(p.key, q.key) })
+	fresh = slices.CompactFunc(fresh, func(p, q pair) bool { return p.key == q.key })
+	view, err := kv.r.store.View()
+	return fresh, view, err
 }
