@@ -92,6 +92,9 @@ func encodeBody(groups []Group, author Author, firstSeq uint64, base HLC) (body 
 			return nil, 0, fmt.Errorf("group without ops")
 		}
 	}
+	if err := checkRuns(groups); err != nil {
+		return nil, 0, err
+	}
 	order, widths, ops, err := interleave(runs, firstSeq)
 	if err != nil {
 		return nil, 0, err
@@ -249,7 +252,24 @@ func decodeBody(b []byte, author Author, firstSeq, count uint64, base HLC) ([]Gr
 			}
 		}
 	}
+	if err := checkRuns(groups); err != nil {
+		return nil, err
+	}
 	return groups, r.end()
+}
+
+// checkRuns fails if the ops of a body name more than MaxRuns runs of dots.
+func checkRuns(groups []Group) error {
+	n := 0
+	for i := range groups {
+		for k := range groups[i].Ops {
+			n += len(groups[i].Ops[k].Dots)
+		}
+	}
+	if n > MaxRuns {
+		return fmt.Errorf("%d runs of dots, at most %d", n, MaxRuns)
+	}
+	return nil
 }
 
 // BodyOps reads from the beginning of a body how many operations it says it has; 0

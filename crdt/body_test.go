@@ -159,6 +159,54 @@ func TestBodyBombs(t *testing.T) {
 	}
 }
 
+// A body names MaxRuns runs of dots in all, in one op or in many, and not one more, whoever encoded it.
+func TestBodyRuns(t *testing.T) {
+	a, x := testAuthor("a"), testAuthor("x")
+	op := func(kind Kind, seq uint64, runs int) Op {
+		op := Op{Seq: seq, Kind: kind}
+		for i := range runs {
+			op.Dots = append(op.Dots, DotRun{x, uint64(3*i + 1), 1})
+		}
+		return op
+	}
+	for name, ops := range map[string]func(n int) []Group{
+		"sequence": func(n int) []Group { return []Group{{Family: Sequence, Ops: []Op{op(Delete, 1, n)}}} },
+		"set":      func(n int) []Group { return []Group{{Family: ORSet, Ops: []Op{op(Remove, 1, n)}}} },
+		"two groups": func(n int) []Group {
+			return []Group{{Family: Sequence, Ops: []Op{op(Delete, 1, n/2)}}, {Family: ORSet, Ops: []Op{op(Remove, 2, n-n/2)}}}
+		},
+	} {
+		within := ops(MaxRuns)
+		b, err := EncodeBody(within, a, 1, 0)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := DecodeBody(b, a, 1, uint64(len(within)), 0); err != nil {
+			t.Errorf("%s: %d runs: %v", name, MaxRuns, err)
+		}
+		over := ops(MaxRuns + 1)
+		if _, err := EncodeBody(over, a, 1, 0); err == nil {
+			t.Errorf("%s: %d runs were encoded", name, MaxRuns+1)
+		}
+		b = appendUint(appendUint([]byte{bodyVersion}, uint64(len(over))), uint64(len(over)))
+		var order []columnRun
+		for i := range over {
+			order = addColumn(order, uint64(i), 1)
+		}
+		b = appendColumn(appendColumn(b, order), addColumn(nil, 1, uint64(len(over))))
+		for _, g := range over {
+			section, _, err := encodeSection(g.Family, g.Ops, a, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = appendBytes(appendBytes(append(b, byte(g.Family)), g.Key), section)
+		}
+		if _, err := DecodeBody(b, a, 1, uint64(len(over)), 0); err == nil || !strings.Contains(err.Error(), "runs of dots") {
+			t.Errorf("%s: a body of %d runs: %v", name, MaxRuns+1, err)
+		}
+	}
+}
+
 func TestEncodeBodyRefuses(t *testing.T) {
 	a := testAuthor("a")
 	inc := func(seq uint64) Op { return Op{Seq: seq, Kind: Inc, P: 1} }

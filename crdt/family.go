@@ -98,5 +98,6 @@ const (
 	MaxValue = 1 << 20 // bytes in a value or a sequence element
 	MaxWidth = 1 << 16 // dots in one body
 	MaxOps   = 1 << 12 // operations in one body: to apply the costliest takes some 20 ms
+	MaxRuns  = 1 << 16 // runs of dots in the operations of one body: the same
 	MaxSeq   = 1<<63 - 1
 )

@@ -9,7 +9,7 @@ import (
 )
 
 // Limits of what a local write may hold; crdt's decoder enforces the same.
-var errTooLarge = errors.New("replica: a key has at most 8 KiB, a value 1 MiB")
+var errTooLarge = errors.New("replica: a key has at most 8 KiB, a value 1 MiB, and an op names at most some 40,000 runs of elements")
 
 // Now is what a local op is made with.
 type Now struct {
