@@ -26,6 +26,12 @@ func Coalesce(f Family, ops []Op, author Author) []Op {
 	return out
 }
 
+// Coalesces reports whether Coalesce makes one op of last and op, which follows
+// it on the same object, unless they are too wide together.
+func Coalesces(f Family, last, op *Op, author Author) bool {
+	return f == Sequence && goesOn(last, op, author)
+}
+
 // goesOn reports whether op can be part of last.
 func goesOn(last, op *Op, author Author) bool {
 	if last.Kind != op.Kind || last.Seq+last.Width() != op.Seq || last.Width()+op.Width() > MaxWidth {

@@ -77,8 +77,8 @@ func (d *Dataset) cut(b *datastore.Batch) *part {
 	return p
 }
 
-// maxSealOps and maxSealBytes split what was gathered into entries well below
-// MaxEntry.
+// maxSealOps, of ops as they are encoded, and maxSealBytes split what was gathered
+// into entries well below MaxEntry.
 const (
 	maxSealOps   = crdt.MaxOps
 	maxSealBytes = 256 << 10
@@ -88,12 +88,7 @@ const (
 // moves our own log's head.
 func (p *part) seal(r *Replica) error {
 	for ops := p.ops; len(ops) > 0; {
-		n, size, width := 0, 0, uint64(0)
-		for n < len(ops) && n < maxSealOps && (n == 0 || size+ops[n].size <= maxSealBytes && width+ops[n].op.Width() <= crdt.MaxWidth) {
-			size += ops[n].size
-			width += ops[n].op.Width()
-			n++
-		}
+		n := sealCount(ops, p.self)
 		e, err := p.sealOps(r, ops[:n])
 		if err != nil {
 			return fmt.Errorf("replica: dataset %q: %w", p.d.name, err)
@@ -106,6 +101,28 @@ func (p *part) seal(r *Replica) error {
 		p.logs[p.self] = logState{p.log, p.log.have}
 	}
 	return nil
+}
+
+// sealCount is how many of the first ops go into one entry, at least one. Ops
+// that become one, as the letters of a word do, count once.
+func sealCount(ops []localOp, self crdt.Author) int {
+	count, size, width := 0, 0, uint64(0)
+	for n := range ops {
+		op := &ops[n]
+		if n == 0 || !ops[n-1].coalesces(op, self) {
+			count++
+		}
+		size += op.size
+		width += op.op.Width()
+		if n > 0 && (count > maxSealOps || size > maxSealBytes || width > crdt.MaxWidth) {
+			return n
+		}
+	}
+	return len(ops)
+}
+
+func (o *localOp) coalesces(next *localOp, self crdt.Author) bool {
+	return o.control == nil && next.control == nil && o.family == next.family && o.key == next.key && crdt.Coalesces(o.family, &o.op, &next.op, self)
 }
 
 func (p *part) sealOps(r *Replica, ops []localOp) (*Entry, error) {
