@@ -108,6 +108,9 @@ func (s *session) onWant(ctx context.Context, p []byte) error {
 
 // begin adds something to serve.
 func (s *session) begin(sv *serve) error {
+	if sv.state == nil { // the peer has given up what it wanted before of the same dataset
+		s.drop(func(x *serve) bool { return x.state == nil && x.d == sv.d })
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.serves) >= maxServes {
@@ -142,6 +145,7 @@ func (s *session) turn() ([]byte, error) {
 	stopped := !slices.Contains(s.serves, sv)
 	s.mu.Unlock()
 	if stopped { // by the peer, meanwhile
+		sv.release()
 		return s.turn()
 	}
 	if err != nil {

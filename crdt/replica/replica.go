@@ -66,6 +66,7 @@ type Replica struct {
 	now       func() time.Time
 	log       *slog.Logger
 	stats     Stats
+	ahead     atomic.Int64 // bytes of entries that serves have read ahead
 	retention Retention
 	authorize func(DatasetID, crdt.Author) uint64
 	keys      Keyring

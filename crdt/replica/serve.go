@@ -1,16 +1,22 @@
 package replica
 
 import (
+	"bytes"
 	"container/heap"
+	"sync/atomic"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
 	"github.com/numax-mesh/numax/datastore"
 )
 
-// serveBuffer is how many bytes of entries a serve reads ahead, over all
-// authors.
-const serveBuffer = 1 << 20
+// serveBuffer is how many bytes of entries a serve reads ahead, over all authors,
+// and maxAhead what all serves of the node do. Where there is no room, a serve reads
+// an entry to learn its time, and again to send it.
+const (
+	serveBuffer = 1 << 20
+	maxAhead    = 16 << 20
+)
 
 // serve streams the entries that a peer's version lacks. The authors' logs are
 // merged by their clocks, so that entries come about after what they depend on
@@ -20,8 +26,9 @@ type serve struct {
 	channel uint64
 	credit  int64 // bytes that may be sent; an entry may overdraw it once
 	cursors cursors
-	sorted  bool // cursors is a heap, and each has read ahead
-	skips   bool // entries in flight are left out
+	sorted  bool         // cursors is a heap, and each knows the time of its next entry
+	held    atomic.Int64 // bytes of entries that were read ahead
+	skips   bool         // entries in flight are left out
 
 	state *stateSource // instead of cursors: the whole state
 	begun bool         // its manifest was sent
@@ -33,7 +40,15 @@ type cursor struct {
 	author crdt.Author
 	next   uint64 // seq to read from
 	last   uint64 // seq of the end
-	ahead  []*Entry
+	ahead  []aheadEntry
+	peeked bool // at is the time of the entry at next, which is not in ahead
+	at     crdt.HLC
+}
+
+// aheadEntry is an entry that was read ahead.
+type aheadEntry struct {
+	raw []byte
+	at  crdt.HLC
 }
 
 // newServe plans what to send to a peer that has version.
@@ -123,7 +138,25 @@ func (s *serve) close() {
 	if s.state != nil {
 		s.state.close()
 	}
+	s.release()
 }
+
+// hold takes n bytes of what may be read ahead; false if there is no room.
+func (s *serve) hold(n int) bool {
+	if s.held.Load()+int64(n) > serveBuffer {
+		return false
+	}
+	if s.d.r.ahead.Add(int64(n)) > maxAhead {
+		s.d.r.ahead.Add(int64(-n))
+		return false
+	}
+	s.held.Add(int64(n))
+	return true
+}
+
+// release gives back what is held: after close too, if a frame was being made
+// meanwhile.
+func (s *serve) release() { s.d.r.ahead.Add(-s.held.Swap(0)) }
 
 // frame returns the next frame to send, and what it costs of the credit; last
 // means that nothing follows.
@@ -131,11 +164,11 @@ func (s *serve) frame() (f []byte, cost int, last bool, err error) {
 	ch := uvarint(s.channel)
 	switch {
 	case s.state == nil:
-		e, err := s.next()
-		if err != nil || e == nil {
+		raw, err := s.next()
+		if err != nil || raw == nil {
 			return frame(frameDone, ch), 0, true, err
 		}
-		return frame(frameEntry, ch, e.raw), len(e.raw), false, nil
+		return frame(frameEntry, ch, raw), len(raw), false, nil
 	case !s.begun:
 		s.begun = true
 		return frame(frameState, ch, s.state.manifest), 0, false, nil
@@ -155,48 +188,31 @@ func (s *serve) frame() (f []byte, cost int, last bool, err error) {
 
 // next returns the next entry, or nil at the end: of all cursors the one whose
 // entry is the oldest.
-func (s *serve) next() (*Entry, error) {
-	for !s.sorted || len(s.cursors) > 0 && len(s.cursors[0].ahead) == 0 {
-		if !s.sorted {
-			if err := s.fillAll(); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		c := s.cursors[0]
-		if err := c.fill(s.d, serveBuffer/len(s.cursors)); err != nil {
+func (s *serve) next() ([]byte, error) {
+	if !s.sorted {
+		if err := s.sort(); err != nil {
 			return nil, err
 		}
+	}
+	for len(s.cursors) > 0 {
+		c := s.cursors[0]
 		if len(c.ahead) > 0 {
-			heap.Fix(&s.cursors, 0)
-		} else {
-			heap.Pop(&s.cursors)
+			e := c.ahead[0]
+			c.ahead = c.ahead[1:]
+			s.fixFirst()
+			s.giveBack(len(e.raw))
+			return e.raw, nil
+		}
+		due, err := s.read(c, serveBuffer/len(s.cursors), c.peeked)
+		if err != nil {
+			return nil, err
+		}
+		s.fixFirst()
+		if due != nil {
+			return due, nil
 		}
 	}
-	if len(s.cursors) == 0 {
-		return nil, nil
-	}
-	c := s.cursors[0]
-	e := c.ahead[0]
-	if c.ahead = c.ahead[1:]; len(c.ahead) > 0 {
-		heap.Fix(&s.cursors, 0)
-	}
-	return e, nil
-}
-
-func (s *serve) fillAll() error {
-	all := s.cursors
-	s.cursors, s.sorted = nil, true
-	for _, c := range all {
-		if err := c.fill(s.d, serveBuffer/len(all)); err != nil {
-			return err
-		}
-		if len(c.ahead) > 0 {
-			s.cursors = append(s.cursors, c)
-		}
-	}
-	heap.Init(&s.cursors)
-	return nil
+	return nil, nil
 }
 
 // cursors is a heap by the time of the next entry; one that has run out keeps its
@@ -216,19 +232,59 @@ func (h *cursors) Pop() any {
 // time is that of the next entry; 0, the earliest, if it must be read first.
 func (c *cursor) time() crdt.HLC {
 	if len(c.ahead) == 0 {
-		return 0
+		return c.at
 	}
-	return c.ahead[0].Time
+	return c.ahead[0].at
 }
 
-func (c *cursor) fill(d *Dataset, budget int) error {
-	if c.next > c.last {
-		return nil
+// sort finds the first entry of each cursor.
+func (s *serve) sort() error {
+	all := s.cursors
+	s.cursors, s.sorted = nil, true
+	for _, c := range all {
+		if _, err := s.read(c, serveBuffer/len(all), false); err != nil {
+			return err
+		}
+		if !c.ended() {
+			s.cursors = append(s.cursors, c)
+		}
 	}
+	heap.Init(&s.cursors)
+	return nil
+}
+
+// fixFirst gives the first cursor its place, now that it has gone on.
+func (s *serve) fixFirst() {
+	if s.cursors[0].ended() {
+		heap.Pop(&s.cursors)
+	} else {
+		heap.Fix(&s.cursors, 0)
+	}
+}
+
+func (s *serve) giveBack(n int) {
+	if s.held.Add(int64(-n)) >= 0 {
+		s.d.r.ahead.Add(int64(-n))
+	} else { // release came first
+		s.held.Add(int64(n))
+	}
+}
+
+func (c *cursor) ended() bool { return len(c.ahead) == 0 && !c.peeked && c.next > c.last }
+
+// read goes on with a cursor that has nothing ahead: it reads up to budget bytes,
+// or an entry, as far as there is room, and otherwise the time of the next entry.
+// If that entry is due, read returns it, whether there is room or not.
+func (s *serve) read(c *cursor, budget int, isDue bool) (due []byte, err error) {
+	c.peeked, c.at = false, 0
+	if c.next > c.last {
+		return nil, nil
+	}
+	d, found := s.d, false
 	id := c.author.Bytes()
-	err := d.r.store.Scan(datastore.EntryKey(d.id, id[:], c.next), datastore.EntryKey(d.id, id[:], c.last+1),
+	err = d.r.store.Scan(datastore.EntryKey(d.id, id[:], c.next), datastore.EntryKey(d.id, id[:], c.last+1),
 		func(_, v []byte) bool {
-			e, _, err := splitEntry(append([]byte(nil), v...), false)
+			e, _, err := splitEntry(v, false)
 			if err == nil && e.First > c.next {
 				return false // the log was cut meanwhile; the next want gets the state
 			}
@@ -238,13 +294,23 @@ func (c *cursor) fill(d *Dataset, budget int) error {
 				d.r.log.Error("damaged entry", "dataset", d.name, "author", c.author, "seq", c.next, "err", err)
 				return false
 			}
-			c.ahead = append(c.ahead, e)
+			first := !found
+			found = true
+			switch {
+			case first && isDue:
+				due = bytes.Clone(v)
+			case !first && budget < len(v) || !s.hold(len(v)):
+				c.peeked, c.at = true, e.Time
+				return false
+			default:
+				c.ahead = append(c.ahead, aheadEntry{bytes.Clone(v), e.Time})
+			}
 			c.next = e.Last() + 1
 			budget -= len(v)
-			return budget > 0
+			return true
 		})
-	if len(c.ahead) == 0 {
+	if !found {
 		c.next = c.last + 1 // a hole: what is behind it is of no use
 	}
-	return err
+	return due, err
 }
