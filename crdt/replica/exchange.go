@@ -131,6 +131,7 @@ func (s *session) turn() ([]byte, error) {
 		if x.credit > 0 {
 			sv = x
 			s.serves = append(slices.Delete(s.serves, i, i+1), x)
+			sv.busy = true
 			break
 		}
 	}
@@ -140,12 +141,13 @@ func (s *session) turn() ([]byte, error) {
 	}
 	f, cost, last, err := sv.frame()
 	s.mu.Lock()
+	sv.busy = false
 	sv.credit -= int64(cost)
 	sv.moved = s.r.now()
 	stopped := !slices.Contains(s.serves, sv)
 	s.mu.Unlock()
 	if stopped { // by the peer, meanwhile
-		sv.release()
+		sv.close()
 		return s.turn()
 	}
 	if err != nil {
@@ -160,16 +162,18 @@ func (s *session) turn() ([]byte, error) {
 	return f, nil
 }
 
-// drop ends serves.
+// drop ends serves; turn closes the one of which it makes a frame.
 func (s *session) drop(which func(*serve) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serves = slices.DeleteFunc(s.serves, func(x *serve) bool {
-		if which(x) {
-			x.close()
-			return true
+		if !which(x) {
+			return false
 		}
-		return false
+		if !x.busy {
+			x.close()
+		}
+		return true
 	})
 }
 

@@ -3,7 +3,6 @@ package replica
 import (
 	"bytes"
 	"container/heap"
-	"sync/atomic"
 	"time"
 
 	"github.com/numax-mesh/numax/crdt"
@@ -26,9 +25,10 @@ type serve struct {
 	channel uint64
 	credit  int64 // bytes that may be sent; an entry may overdraw it once
 	cursors cursors
-	sorted  bool         // cursors is a heap, and each knows the time of its next entry
-	held    atomic.Int64 // bytes of entries that were read ahead
-	skips   bool         // entries in flight are left out
+	sorted  bool  // cursors is a heap, and each knows the time of its next entry
+	held    int64 // bytes of entries that were read ahead
+	skips   bool  // entries in flight are left out
+	busy    bool  // a frame is being made; guarded by session.mu
 
 	state *stateSource // instead of cursors: the whole state
 	begun bool         // its manifest was sent
@@ -134,29 +134,27 @@ func (d *Dataset) newStateServe(channel, credit uint64) (*serve, error) {
 	return &serve{d: d, channel: channel, credit: int64(min(credit, maxCredit)), state: source, moved: d.r.now()}, nil
 }
 
+// close ends a serve of which no frame is being made.
 func (s *serve) close() {
 	if s.state != nil {
 		s.state.close()
 	}
-	s.release()
+	s.d.r.ahead.Add(-s.held)
+	s.held = 0
 }
 
 // hold takes n bytes of what may be read ahead; false if there is no room.
 func (s *serve) hold(n int) bool {
-	if s.held.Load()+int64(n) > serveBuffer {
+	if s.held+int64(n) > serveBuffer {
 		return false
 	}
 	if s.d.r.ahead.Add(int64(n)) > maxAhead {
 		s.d.r.ahead.Add(int64(-n))
 		return false
 	}
-	s.held.Add(int64(n))
+	s.held += int64(n)
 	return true
 }
-
-// release gives back what is held: after close too, if a frame was being made
-// meanwhile.
-func (s *serve) release() { s.d.r.ahead.Add(-s.held.Swap(0)) }
 
 // frame returns the next frame to send, and what it costs of the credit; last
 // means that nothing follows.
@@ -263,11 +261,8 @@ func (s *serve) fixFirst() {
 }
 
 func (s *serve) giveBack(n int) {
-	if s.held.Add(int64(-n)) >= 0 {
-		s.d.r.ahead.Add(int64(-n))
-	} else { // release came first
-		s.held.Add(int64(n))
-	}
+	s.held -= int64(n)
+	s.d.r.ahead.Add(int64(-n))
 }
 
 func (c *cursor) ended() bool { return len(c.ahead) == 0 && !c.peeked && c.next > c.last }

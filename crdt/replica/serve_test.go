@@ -3,7 +3,10 @@ package replica
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,8 +73,8 @@ func TestServesHoldLittle(t *testing.T) {
 					held += len(a.raw)
 				}
 			}
-			if held > serveBuffer || int64(held) != s.held.Load() || l.ahead.Load() != taken+int64(held) {
-				t.Fatalf("%s: a serve holds %d bytes and says %d of %d in all, want at most %d", name, held, s.held.Load(), l.ahead.Load()-taken, serveBuffer)
+			if held > serveBuffer || int64(held) != s.held || l.ahead.Load() != taken+int64(held) {
+				t.Fatalf("%s: a serve holds %d bytes and says %d of %d in all, want at most %d", name, held, s.held, l.ahead.Load()-taken, serveBuffer)
 			}
 		}
 		if s.close(); l.ahead.Load() != taken {
@@ -91,34 +94,64 @@ func TestServesHoldLittle(t *testing.T) {
 	}
 }
 
-// A serve that ends in the middle gives back what it holds, also when a frame is being made.
-func TestServeEnds(t *testing.T) {
+// A peer that stops what is sent to it, at whatever moment, neither stops the node
+// nor leaves anything held.
+func TestStopWhileServing(t *testing.T) {
 	l := open(t, "", datastore.Options{})
-	for i := range 20 {
+	for i := range 200 {
 		a := newTestAuthor(byte(i), l.d.id)
-		if _, err := l.d.learn(context.Background(), a.entry(t, nil, a.inc("k"))); err != nil {
+		if _, err := l.d.learn(context.Background(), a.entry(t, nil, a.inc(fmt.Sprint("k", i)))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.sync(t)
-	s := l.d.newServe(wantFrame{dataset: l.d.id, credit: maxCredit}, l.now().Add(time.Hour))
-	for range 3 {
-		if _, err := s.next(); err != nil {
+	s := newSession(l.Replica, "peer", nopStream{})
+	done := make(chan struct{})
+	var sender sync.WaitGroup
+	frames := 0
+	sender.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			f, err := s.turn()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if f != nil {
+				frames++
+			}
+		}
+	})
+	for ch := uint64(1); ch <= 2000; ch++ {
+		state, err := l.d.newStateServe(ch, maxCredit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := l.d.newServe(wantFrame{channel: ch + 10_000, dataset: l.d.id, credit: maxCredit}, l.now().Add(time.Hour))
+		for _, sv := range []*serve{state, log} {
+			if err := s.begin(sv); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range ch % 8 {
+			runtime.Gosched()
+		}
+		if err := s.handle(t.Context(), frameStop, uvarint(ch)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.handle(t.Context(), frameStop, uvarint(ch+10_000)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if l.ahead.Load() == 0 {
-		t.Fatal("nothing was read ahead")
-	}
-	s.close()
-	for range 3 { // what a sender does that does not know yet
-		if _, err := s.next(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.release()
-	if n := l.ahead.Load(); n != 0 {
-		t.Errorf("%d bytes are held after the end", n)
+	close(done)
+	sender.Wait()
+	s.end()
+	if n := l.ahead.Load(); n != 0 || frames == 0 {
+		t.Errorf("%d bytes are held after the end, %d frames were made", n, frames)
 	}
 }
 
