@@ -31,6 +31,7 @@ type runChunk struct {
 // runList is the runs of one author. No chunk is empty; runs neither touch nor
 // overlap.
 type runList struct {
+	set    *runSet // that it is of
 	chunks []*runChunk
 	gone   []uint64 // rows of chunks that are no more
 }
@@ -136,9 +137,15 @@ func (l *runList) splice(from, to runPlace, with ...numRun) {
 	}
 	c := l.chunks[from.chunk]
 	c.dirty = true
+	l.set.weight += runWeight * len(with)
 	if from.chunk == to.chunk {
+		l.set.weight -= runWeight * (to.i - from.i)
 		c.runs = slices.Replace(c.runs, from.i, to.i, with...)
 	} else {
+		l.set.weight -= runWeight * (len(c.runs) - from.i + to.i)
+		for _, between := range l.chunks[from.chunk+1 : to.chunk] {
+			l.set.weight -= runWeight * len(between.runs)
+		}
 		c.runs = append(c.runs[:from.i], with...)
 		if to.i > 0 {
 			last := l.chunks[to.chunk]
@@ -206,6 +213,7 @@ func (l *runList) load(r *reader, first uint64) {
 		return
 	}
 	l.chunks = append(l.chunks, c)
+	l.set.weight += runWeight * len(c.runs)
 }
 
 func (c *runChunk) end() uint64 { return c.runs[len(c.runs)-1].end }
@@ -238,11 +246,23 @@ func (l *runList) flush(put func(first uint64, cell []byte), del func(first uint
 	}
 }
 
-// runSet is a set of dots.
-type runSet map[Author]*runList
+// Bytes that a run takes, with the room that its chunk grows into, and that the
+// list of an author does, with the author.
+const (
+	runWeight     = 32
+	runListWeight = 400
+)
 
-func (s runSet) has(d Dot) bool {
-	l := s[d.Author]
+// runSet is a set of dots.
+type runSet struct {
+	lists  map[Author]*runList
+	weight int // about the bytes in memory
+}
+
+func newRunSet() *runSet { return &runSet{lists: map[Author]*runList{}} }
+
+func (s *runSet) has(d Dot) bool {
+	l := s.lists[d.Author]
 	if l == nil {
 		return false
 	}
@@ -250,30 +270,39 @@ func (s runSet) has(d Dot) bool {
 	return ok && r.first <= d.Seq
 }
 
-func (s runSet) of(a Author) *runList {
-	l := s[a]
+func (s *runSet) of(a Author) *runList {
+	l := s.lists[a]
 	if l == nil {
-		l = &runList{}
-		s[a] = l
+		l = &runList{set: s}
+		s.lists[a] = l
+		s.weight += runListWeight
 	}
 	return l
 }
 
+// drop lets go of the list of an author that has no runs any more.
+func (s *runSet) drop(a Author) {
+	if s.lists[a] != nil {
+		delete(s.lists, a)
+		s.weight -= runListWeight
+	}
+}
+
 // add adds a run; false if all of it was there.
-func (s runSet) add(r DotRun) bool { return s.of(r.Author).add(r.First, r.First+r.Len) }
+func (s *runSet) add(r DotRun) bool { return s.of(r.Author).add(r.First, r.First+r.Len) }
 
 // take removes a run and returns what of it was there. Who keeps rows asks for
 // those of an author that has no runs any more, too.
-func (s runSet) take(r DotRun) []numRun {
-	if l := s[r.Author]; l != nil {
+func (s *runSet) take(r DotRun) []numRun {
+	if l := s.lists[r.Author]; l != nil {
 		return l.take(r.First, r.First+r.Len)
 	}
 	return nil
 }
 
 // count returns how many runs an author has.
-func (s runSet) count(a Author) int {
-	if l := s[a]; l != nil {
+func (s *runSet) count(a Author) int {
+	if l := s.lists[a]; l != nil {
 		return l.len()
 	}
 	return 0

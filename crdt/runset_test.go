@@ -14,7 +14,7 @@ func TestRunSet(t *testing.T) {
 	a := testAuthor("a")
 	rapid.Check(t, func(t *rapid.T) {
 		const limit = 3000
-		s, model := runSet{}, map[uint64]bool{}
+		s, model := newRunSet(), map[uint64]bool{}
 		stored := map[uint64][]byte{}
 		step := uint64(rapid.SampledFrom([]int{1, 2, 7}).Draw(t, "step"))
 		for range rapid.IntRange(1, 40).Draw(t, "rounds") {
@@ -58,7 +58,7 @@ func TestRunSet(t *testing.T) {
 			sameRuns(t, s, a, model, limit)
 		}
 		s.of(a).flush(func(first uint64, cell []byte) { stored[first] = slices.Clone(cell) }, func(first uint64) { delete(stored, first) })
-		loaded := runSet{}
+		loaded := newRunSet()
 		firsts := make([]uint64, 0, len(stored))
 		for first := range stored {
 			firsts = append(firsts, first)
@@ -74,7 +74,7 @@ func TestRunSet(t *testing.T) {
 	})
 }
 
-func sameRuns(t *rapid.T, s runSet, a Author, model map[uint64]bool, limit uint64) {
+func sameRuns(t *rapid.T, s *runSet, a Author, model map[uint64]bool, limit uint64) {
 	var missing, want []uint64
 	for i := uint64(1); i < limit+400; i++ {
 		if s.has(Dot{a, i}) != model[i] {
@@ -92,6 +92,9 @@ func sameRuns(t *rapid.T, s runSet, a Author, model map[uint64]bool, limit uint6
 	if !slices.Equal(missing, want) {
 		t.Fatalf("missing: got %v, want %v", missing, want)
 	}
+	if want := runListWeight + runWeight*s.count(a); s.weight != want {
+		t.Fatalf("the set weighs %d, want %d", s.weight, want)
+	}
 	for _, c := range s.of(a).chunks {
 		if len(c.runs) == 0 || len(c.runs) > maxChunkRuns {
 			t.Fatalf("a chunk of %d runs", len(c.runs))
@@ -101,13 +104,13 @@ func sameRuns(t *rapid.T, s runSet, a Author, model map[uint64]bool, limit uint6
 
 func TestRunSetJoins(t *testing.T) {
 	a := testAuthor("a")
-	s := runSet{}
+	s := newRunSet()
 	for _, r := range []DotRun{{a, 10, 5}, {a, 1, 2}, {a, 3, 1}, {a, 20, 1}, {a, 14, 7}} {
 		if !s.add(r) {
 			t.Errorf("adding %v changed nothing", r)
 		}
 	}
-	if got, want := s[a].chunks[0].runs, []numRun{{1, 4}, {10, 21}}; !reflect.DeepEqual(got, want) {
+	if got, want := s.lists[a].chunks[0].runs, []numRun{{1, 4}, {10, 21}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("runs: got %v, want %v", got, want)
 	}
 }

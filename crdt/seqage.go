@@ -29,7 +29,7 @@ const firstEpoch = 1
 func (s *SequenceState) Age(h Horizon) (dropped, left int) {
 	s.epoch = max(s.epoch, h.Epoch)
 	s.settleWithout(h.Stable.Covers)
-	for a := range s.graves {
+	for a := range s.graves.lists {
 		dropped += s.forgetGraves(a, h.Stable[a])
 		left += s.graves.count(a)
 	}

@@ -34,7 +34,7 @@ func (s *SequenceState) Merge(other Object, mine, theirs Version) (bool, error) 
 			changed = s.join(q, mine[a]) || changed
 		}
 	}
-	for a, l := range o.graves {
+	for a, l := range o.graves.lists {
 		for _, c := range l.chunks {
 			for _, r := range c.runs {
 				changed = s.delete(DotRun{a, r.first, r.end - r.first}, mine[a]) || changed

@@ -211,7 +211,7 @@ func (s *SequenceState) Loaded() error {
 		s.hideBuried(run)
 	}
 	s.rows.loaded = nil
-	for a, l := range s.graves {
+	for a, l := range s.graves.lists {
 		for _, c := range l.chunks {
 			for _, r := range c.runs {
 				s.hidden.add(DotRun{a, r.first, r.end - r.first})
@@ -250,7 +250,7 @@ func (s *SequenceState) Flush(put func(slot, cell []byte), del func(slot []byte)
 			del(slot)
 		})
 		if s.graves.count(a) == 0 {
-			delete(s.graves, a)
+			s.graves.drop(a)
 		}
 	}
 	clear(s.rows.graves)

@@ -22,8 +22,8 @@ type SequenceState struct {
 	rootKids kids // right children of the start
 	index    map[Author]*seqIndex
 	waiting  map[Dot][]*piece // held until that element is placed
-	graves   runSet           // deleted, not held
-	hidden   runSet           // of these nothing is left to delete: another deletion skips them
+	graves   *runSet          // deleted, not held
+	hidden   *runSet          // of these nothing is left to delete: another deletion skips them
 	rows     seqRows
 
 	epoch uint32  // see Horizon
@@ -37,7 +37,7 @@ type SequenceState struct {
 
 func newSequence() *SequenceState {
 	return &SequenceState{
-		index: map[Author]*seqIndex{}, waiting: map[Dot][]*piece{}, graves: runSet{}, hidden: runSet{}, rows: newSeqRows(),
+		index: map[Author]*seqIndex{}, waiting: map[Dot][]*piece{}, graves: newRunSet(), hidden: newRunSet(), rows: newSeqRows(),
 		epoch: firstEpoch,
 	}
 }
@@ -349,4 +349,6 @@ func (p *piece) valueBytes() int {
 }
 
 // Weight is about the bytes in memory.
-func (s *SequenceState) Weight() int { return 256 + s.bytes + 320*s.pieces + s.rows.weight() }
+func (s *SequenceState) Weight() int {
+	return 256 + s.bytes + 320*s.pieces + s.graves.weight + s.hidden.weight + s.rows.weight()
+}

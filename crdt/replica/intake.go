@@ -44,6 +44,7 @@ type checked struct {
 type intake struct {
 	frames chan arrived // closed by read
 	end    error        // why; set before
+	unsent arrived      // that came when nobody handles frames any more; set before
 	bytes  atomic.Int64
 	room   chan struct{} // capacity 1: bytes fell
 	checks sync.WaitGroup
@@ -107,6 +108,7 @@ func (s *session) enqueue(ctx context.Context, f arrived) error {
 	case s.in.frames <- f:
 		return nil
 	case <-ctx.Done():
+		s.in.unsent = f
 		return ctx.Err()
 	}
 }
@@ -144,7 +146,6 @@ func (s *session) check(p []byte) (c checked) {
 
 // handleAll handles frames in their order, to the last that came.
 func (s *session) handleAll(ctx context.Context) error {
-	defer s.shedRest()
 	for f := range s.in.frames {
 		var err error
 		if f.verdict != nil {
@@ -162,22 +163,20 @@ func (s *session) handleAll(ctx context.Context) error {
 	return s.in.end
 }
 
-// shedRest lets go of entries that nobody handles any more.
+// shedRest lets go of what nobody handles any more, when read and handleAll have
+// ended: in its order, as entries that wait for room get that of those before.
 func (s *session) shedRest() {
+	for f := range s.in.frames {
+		f.shed()
+	}
+	s.in.unsent.shed()
 	s.in.checks.Wait()
-	for {
-		select {
-		case f, ok := <-s.in.frames:
-			if !ok {
-				return
-			}
-			if f.verdict != nil {
-				if c := <-f.verdict; c.e != nil {
-					c.e.shed()
-				}
-			}
-		default:
-			return
+}
+
+func (f arrived) shed() {
+	if f.verdict != nil {
+		if c := <-f.verdict; c.e != nil {
+			c.e.shed()
 		}
 	}
 }

@@ -108,6 +108,7 @@ func (s *session) run(ctx context.Context) error {
 	wg.Go(func() { s.read(ctx) })
 	wg.Go(func() { cancel(s.handleAll(ctx)) })
 	wg.Wait()
+	s.shedRest()
 	s.end()
 	return context.Cause(ctx)
 }
