@@ -67,7 +67,7 @@ func TestWeight(t *testing.T) {
 	runtime.KeepAlive(known)
 }
 
-// live is how many bytes of the heap are in use, when the garbage is gone.
+// live collects the garbage and returns how many bytes of the heap are in use.
 func live() int {
 	for last := -1; ; {
 		runtime.GC()

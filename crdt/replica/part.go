@@ -103,8 +103,8 @@ func (p *part) seal(r *Replica) error {
 	return nil
 }
 
-// sealCount is how many of the first ops go into one entry, at least one. Ops
-// that become one, as the letters of a word do, count once.
+// sealCount returns how many of the first ops go into one entry: at least one. Ops
+// that become one op when they are encoded, like the letters of a word, count once.
 func sealCount(ops []localOp, self crdt.Author) int {
 	count, size, width := 0, 0, uint64(0)
 	for n := range ops {

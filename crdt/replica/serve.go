@@ -9,9 +9,9 @@ import (
 	"github.com/numax-mesh/numax/datastore"
 )
 
-// serveBuffer is how many bytes of entries a serve reads ahead, over all authors,
-// and maxAhead what all serves of the node do. Where there is no room, a serve reads
-// an entry to learn its time, and again to send it.
+// A serve keeps at most serveBuffer bytes of entries that it has read ahead, over all
+// authors; all serves of the node together keep maxAhead. When there is no room, a
+// serve reads an entry once for its time and a second time to send it.
 const (
 	serveBuffer = 1 << 20
 	maxAhead    = 16 << 20
@@ -213,8 +213,8 @@ func (s *serve) next() ([]byte, error) {
 	return nil, nil
 }
 
-// cursors is a heap by the time of the next entry; one that has run out keeps its
-// place until it is filled.
+// cursors is a heap by the time of the next entry. A cursor that does not know that
+// time yet comes first.
 type cursors []*cursor
 
 func (h cursors) Len() int           { return len(h) }
